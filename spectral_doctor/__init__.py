@@ -1,0 +1,86 @@
+"""spectral-doctor: finds spectral collapse in the discriminators of GANs from their checkpoints.
+
+The public names below are imported on first use, so `import spectral_doctor` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spectral_doctor.version import __version__
+
+if TYPE_CHECKING:
+    from spectral_doctor.checkpoints import load_checkpoint
+    from spectral_doctor.checkpoints.records import (
+        Checkpoint,
+        Discriminator,
+        LayerWeight,
+        LeftOut,
+        SkippedLayer,
+    )
+    from spectral_doctor.diagnosis.records import Diagnosis, Thresholds, Verdict
+    from spectral_doctor.diagnosis.rules import diagnose
+    from spectral_doctor.errors import DoctorError
+    from spectral_doctor.inspection import Inspection, inspect_paths
+    from spectral_doctor.spectrum import Spectrum, singular_values, spectrum_of, weight_matrices
+    from spectral_doctor.trajectory.history import read_history
+    from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+
+_HOMES = {
+    "Checkpoint": "checkpoints.records",
+    "Diagnosis": "diagnosis.records",
+    "Discriminator": "checkpoints.records",
+    "DoctorError": "errors",
+    "Inspection": "inspection",
+    "LayerTrajectory": "trajectory.records",
+    "LayerWeight": "checkpoints.records",
+    "LeftOut": "checkpoints.records",
+    "SkippedLayer": "checkpoints.records",
+    "SpectralTrajectory": "trajectory.records",
+    "Spectrum": "spectrum",
+    "Thresholds": "diagnosis.records",
+    "Verdict": "diagnosis.records",
+    "diagnose": "diagnosis.rules",
+    "inspect_paths": "inspection",
+    "load_checkpoint": "checkpoints",
+    "read_history": "trajectory.history",
+    "singular_values": "spectrum",
+    "spectrum_of": "spectrum",
+    "weight_matrices": "spectrum",
+}
+
+__all__ = [
+    "Checkpoint",
+    "Diagnosis",
+    "Discriminator",
+    "DoctorError",
+    "Inspection",
+    "LayerTrajectory",
+    "LayerWeight",
+    "LeftOut",
+    "SkippedLayer",
+    "SpectralTrajectory",
+    "Spectrum",
+    "Thresholds",
+    "Verdict",
+    "__version__",
+    "diagnose",
+    "inspect_paths",
+    "load_checkpoint",
+    "read_history",
+    "singular_values",
+    "spectrum_of",
+    "weight_matrices",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'spectral_doctor' has no attribute '{name}'")
+    return getattr(import_module(f"spectral_doctor.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

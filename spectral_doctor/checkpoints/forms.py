@@ -1,0 +1,200 @@
+"""Which tensors of a discriminator are weights, and in which parametrisation they are stored."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spectral_doctor.checkpoints.records import Form, SkippedLayer
+
+_PARAMETRIZATION = re.compile(r"^(?:(.*)\.)?parametrizations\.(\w+)\.(original\d?|\d+\.\w+)$")
+_PLAIN = re.compile(r"^(weight|W|[qkv]_proj_weight)$")
+RECURRENT = re.compile(r"^weight_(ih|hh|hr)_(l\d+(?:_reverse)?)$")
+_BUFFERS = re.compile(r"^(running_(mean|var)|n_averaged|avg_(mean|var)|u\d*|v\d*|sv\d*|sn_(u|v|sigma))$")
+_UNWRAPPED = re.compile(r"(^|\.)module$")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredWeight:
+    """A weight as it was found: the tensor that has the spectrum, and what its siblings tell of it.
+
+    `parameter` is the plain name of the parameter ("weight", "in_proj_weight", "weight_hh_l0"); `hidden_size`
+    is that of a recurrent layer, 0 for all others.
+    """
+
+    layer: str
+    key: str
+    weight: Tensor
+    form: Form
+    bias: Tensor | None = None
+    left_singular_vector: Tensor | None = None
+    parameter: str = "weight"
+    hidden_size: int = 0
+
+
+def stored_weights(tensors: Mapping[str, Tensor]) -> tuple[list[StoredWeight], list[SkippedLayer]]:
+    """Find the weights among a discriminator's tensors (dotted name → tensor), module by module.
+
+    A tensor's meaning is decided by the set of its siblings and never by its suffix alone: `weight_v` is a
+    singular vector beside `weight_orig` and the whole direction beside `weight_g`.
+    """
+    stored: list[StoredWeight] = []
+    skipped: list[SkippedLayer] = []
+    for module, leaves in _by_module(tensors).items():
+        found, refused = _weights_of_module(module, leaves)
+        stored += found
+        skipped += refused
+    return stored, skipped
+
+
+def _by_module(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    modules: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, tensor in tensors.items():
+        parametrized = _PARAMETRIZATION.match(name)
+        if parametrized:
+            module, parameter, leaf = parametrized.groups()
+            modules[module or ""][f"{parameter}:{leaf}"] = tensor
+        else:
+            module, _, leaf = name.rpartition(".")
+            modules[module][leaf] = tensor
+    return dict(modules)
+
+
+def _weights_of_module(module: str, leaves: Mapping[str, Tensor]) -> tuple[list[StoredWeight], list[SkippedLayer]]:
+    layer = _UNWRAPPED.sub("", module)
+    bias = leaves.get("bias", leaves.get("b"))
+    found: list[StoredWeight] = []
+    skipped: list[SkippedLayer] = []
+    for leaf, tensor in leaves.items():
+        key = _key(module, leaf)
+        if tensor.ndim < 2 or _is_companion(leaf, leaves):
+            continue
+        if not (tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized):
+            skipped.append(SkippedLayer(key, f"{str(tensor.dtype).removeprefix('torch.')} values are not a weight"))
+            continue
+        if bias is not None and bias is not tensor and bias.shape == tensor.shape:
+            skipped.append(SkippedLayer(key, "a normalisation's scale: its bias has the same shape"))
+            continue
+        known = _known_form(leaf, leaves)
+        if isinstance(known, str):
+            skipped.append(SkippedLayer(key, known))
+            continue
+        form, weight, vector = known
+        overlap = _overlap(weight)
+        if overlap:
+            skipped.append(SkippedLayer(key, overlap))
+            continue
+        parameter = re.split(r"[:]|_orig$|_bar$|_v$", leaf)[0]
+        hidden_size = _hidden_size(parameter, leaves)
+        found.append(StoredWeight(layer or parameter, key, weight, form, bias, vector, parameter, hidden_size))
+    return found, skipped
+
+
+def _known_form(leaf: str, leaves: Mapping[str, Tensor]) -> tuple[Form, Tensor, Tensor | None] | str:
+    """Say how a tensor of two or more axes is a weight, or why it is not one."""
+    tensor = leaves[leaf]
+    if ":" in leaf:
+        return _parametrized(leaf, leaves)
+    for suffix in ("_orig", "_bar"):
+        if leaf.endswith(suffix):
+            base = leaf.removesuffix(suffix)
+            mask = leaves.get(f"{base}_mask")
+            if mask is not None and mask.shape == tensor.shape:
+                return Form.PLAIN, tensor * mask, None
+            return Form.SPECTRAL_NORM, tensor, leaves.get(f"{base}_u", leaves.get("u"))
+    if leaf.endswith("_v") and f"{leaf[:-2]}_g" in leaves:
+        return Form.WEIGHT_NORM, _weight_normalised(leaves[f"{leaf[:-2]}_g"], tensor), None
+    if _PLAIN.match(leaf):
+        for name in (f"{leaf}_u", "sn_u", "u0", "u"):
+            vector = leaves.get(name)
+            if vector is not None and vector.numel() in tensor.shape[:2]:
+                return Form.SPECTRAL_NORM, tensor, vector
+        return Form.PLAIN, tensor, None
+    if leaf == "in_proj_weight" or RECURRENT.match(leaf):
+        return Form.PLAIN, tensor, None
+    if _BUFFERS.match(leaf):
+        return "a buffer, not a weight"
+    return f"a parameter of shape {tuple(tensor.shape)} that is not the weight of a known layer"
+
+
+def _parametrized(leaf: str, leaves: Mapping[str, Tensor]) -> tuple[Form, Tensor, Tensor | None] | str:
+    parameter, _, part = leaf.partition(":")
+    tensor = leaves[leaf]
+    if part == "original1" and f"{parameter}:original0" in leaves:
+        return Form.WEIGHT_NORM, _weight_normalised(leaves[f"{parameter}:original0"], tensor), None
+    if part == "original":
+        vector = leaves.get(f"{parameter}:0._u")
+        others = [name for name in leaves if name.startswith(f"{parameter}:") and name != leaf]
+        if vector is not None and all(name.rsplit(".", 1)[-1] in ("_u", "_v") for name in others):
+            return Form.SPECTRAL_NORM, tensor, vector
+        if f"{parameter}:0.base" in leaves:
+            return "an orthogonal parametrisation: its weight cannot be rebuilt from the file"
+    return "a parametrisation that is not known here: its weight cannot be rebuilt from the file"
+
+
+def _is_companion(leaf: str, leaves: Mapping[str, Tensor]) -> bool:
+    """Say whether a leaf only serves another: a norm's magnitude, a singular vector, a parametrisation's buffer."""
+    if ":" in leaf:
+        parameter, _, part = leaf.partition(":")
+        if part == "original0":
+            return f"{parameter}:original1" in leaves
+        return not part.startswith("original")
+    if leaf.endswith("_g"):
+        return f"{leaf[:-2]}_v" in leaves
+    for suffix in ("_u", "_v", "_mask"):
+        if leaf.endswith(suffix):
+            base = leaf.removesuffix(suffix)
+            return any(name in leaves for name in (f"{base}_orig", f"{base}_bar", base))
+    vector = re.match(r"^(sn_u|sn_v|u\d*|v\d*)$", leaf)
+    return bool(vector) and any(_PLAIN.match(name) or name == "w_bar" for name in leaves) and _is_row(leaves[leaf])
+
+
+def _is_row(tensor: Tensor) -> bool:
+    return tensor.numel() == max(tensor.shape, default=0)
+
+
+def _weight_normalised(magnitude: Tensor, direction: Tensor) -> Tensor:
+    """g·v/‖v‖, the norm over every axis along which g has one value (Salimans & Kingma 2016, eq. 2)."""
+    direction, magnitude = direction.to(torch.float64), magnitude.to(torch.float64)
+    if magnitude.ndim != direction.ndim:
+        whole: Tensor = torch.linalg.vector_norm(direction)
+        return direction * (magnitude / whole)
+    axes = [axis for axis, size in enumerate(magnitude.shape) if size == 1] or None
+    norm: Tensor = torch.linalg.vector_norm(direction, dim=axes, keepdim=True)
+    return direction * torch.where(norm > 0, magnitude / norm, torch.zeros_like(norm))
+
+
+def _hidden_size(parameter: str, leaves: Mapping[str, Tensor]) -> int:
+    recurrent = RECURRENT.match(parameter)
+    if not recurrent:
+        return 0
+    projection = leaves.get(f"weight_hr_{recurrent.group(2)}")
+    if projection is not None:
+        return int(projection.shape[1])
+    for suffix in ("", "_orig", "_v", "_bar", ":original", ":original1"):
+        hidden = leaves.get(f"weight_hh_{recurrent.group(2)}{suffix}")
+        if hidden is not None:
+            return int(hidden.shape[1])
+    return 0
+
+
+def _overlap(tensor: Tensor) -> str:
+    """Refuse a view that claims more values than its storage holds: a few bytes could fill the memory."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        return ""
+    needed, held = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if needed <= held:
+        return ""
+    return f"a view that claims {needed} bytes where the file holds {held}"
+
+
+def _key(module: str, leaf: str) -> str:
+    if ":" in leaf:
+        parameter, _, part = leaf.partition(":")
+        leaf = f"parametrizations.{parameter}.{part}"
+    return f"{module}.{leaf}" if module else leaf

@@ -1,0 +1,149 @@
+"""What file and folder names say: whose weights these are, which run, and which step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path
+
+from torch import Tensor
+
+from spectral_doctor.checkpoints.records import StepClue
+
+_SUFFIXES = re.compile(
+    r"(\.(pth|pt|ckpt|pkl|bin|npz|safetensors|tar|model|state|th|index\.json|json))+$", re.IGNORECASE
+)
+_WORD = re.compile(r"\d+[dDgG](?![A-Za-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_DISCRIMINATOR_WORDS = frozenset({"d", "netd", "disc", "discriminator", "discriminators", "critic", "dis", "do"})
+_GENERATOR_WORDS = frozenset({"g", "netg", "gen", "generator", "generators"})
+_NO_STEP = frozenset({"2333333"})
+_TIMELESS = re.compile(r"(?:^|[-_. ])(latest|last|best|final|current|newest)(?:\d*)(?=$|[-_. ])", re.IGNORECASE)
+_COPIES = re.compile(r"(?:^|_)(copy|best)\d+(?=$|[-_. ])", re.IGNORECASE)
+_BY_INDEX = re.compile(r"^(pytorch_)?model_\d+$")
+_UNITS = {
+    "step": r"global_?steps?|steps?|iterations?|iters?|it",
+    "kimg": r"kimg",
+    "epoch": r"epochs?|ep",
+}
+_KEYS = (
+    (
+        "step",
+        ("step", "steps", "global_step", "iteration", "iterations", "iter", "it", "current_iter", "n_iter"),
+    ),
+    ("image", ("cur_nimg",)),
+    ("epoch", ("epoch", "epochs")),
+)
+_BARE = re.compile(r"(?:^|[-_. =])(\d+)(?=$|[-_. ])")
+
+
+class Role(Enum):
+    """Whose weights a file name says it holds."""
+
+    DISCRIMINATOR = "discriminator"
+    GENERATOR = "generator"
+    UNKNOWN = "unknown"
+
+
+def stem(path: Path) -> str:
+    """The file's name without the endings that weight files carry (`do_00500000` has none)."""
+    return _SUFFIXES.sub("", path.name)
+
+
+def file_role(path: Path) -> tuple[Role, str]:
+    """Tell from the file's name, else from its folder's, whose weights it holds; and say from which."""
+    for name, where in (
+        (stem(path), f"file name '{path.name}'"),
+        (path.parent.name, f"folder '{path.parent.name}'"),
+    ):
+        role = _role_of(name)
+        if role is not Role.UNKNOWN:
+            return role, where
+    if _BY_INDEX.match(stem(path)) and stem(path).endswith("_1"):
+        return Role.DISCRIMINATOR, f"file name '{path.name}': the second model of an accelerate checkpoint"
+    return Role.UNKNOWN, ""
+
+
+def _role_of(name: str) -> Role:
+    words = [word.lower() for word in _WORD.findall(name)]
+    pairs = [first + second for first, second in pairwise(words)]
+    discriminator = any(word in _DISCRIMINATOR_WORDS for word in words + pairs)
+    generator = any(word in _GENERATOR_WORDS for word in words + pairs)
+    if discriminator == generator:
+        return Role.UNKNOWN
+    return Role.DISCRIMINATOR if discriminator else Role.GENERATOR
+
+
+def step_clues(path: Path, tree: Mapping[str, object]) -> tuple[StepClue, ...]:
+    """Collect the numbers that may be this checkpoint's training step, the most trustworthy first.
+
+    A step or iteration in the file name, a step key inside the file, then epochs, then a bare number in the
+    file name, last a number in the folder's name. `latest`, `best` and 2333333 are not steps.
+    """
+    name_clues, folder_clues = (
+        _name_clues(stem(path), "file name"),
+        _name_clues(path.parent.name, "folder name"),
+    )
+    if _BY_INDEX.match(stem(path)):
+        name_clues = []
+    ordered = [clue for clue in name_clues if clue.unit in ("step", "kimg")]
+    ordered += _key_clues(tree)
+    ordered += [clue for clue in name_clues if clue.unit not in ("step", "kimg")]
+    return (*ordered, *folder_clues)
+
+
+def run_name(path: Path) -> str:
+    """The file's name without its step, so that the files of one series share it: `netD_500.pt` → `netD`."""
+    return _without_step(stem(path))
+
+
+def run_folder(path: Path) -> str:
+    """The file's folder with a step in its last name replaced by `*`: one run, one folder."""
+    folder = path.parent
+    reduced = _without_step(folder.name) if _name_clues(folder.name, "folder name") else folder.name
+    starred = folder if reduced == folder.name else folder.parent / (f"{reduced}*" if reduced else "*")
+    return str(starred)
+
+
+def _name_clues(name: str, source: str) -> list[StepClue]:
+    clues: list[StepClue] = []
+    for unit, words in _UNITS.items():
+        pattern = rf"(?:^|[^a-z])(?:{words})[-_= ]?(\d+)|(\d+)[-_ ]?(?:{words})(?![a-z])"
+        for match in re.finditer(pattern, name, re.IGNORECASE):
+            clues.append(StepClue(source, unit, int(match.group(1) or match.group(2))))
+    thousands = re.fullmatch(r"(\d+)k", name)
+    if thousands:
+        clues.append(StepClue(source, "step", 1000 * int(thousands.group(1))))
+    bare = _BARE.findall(_COPIES.sub("", name))
+    if not clues and bare and bare[-1] not in _NO_STEP:
+        clues.append(StepClue(source, "number", int(bare[-1])))
+    return clues
+
+
+def _key_clues(tree: Mapping[str, object]) -> list[StepClue]:
+    clues: list[StepClue] = []
+    for unit, keys in _KEYS:
+        for key in keys:
+            value = _whole_number(tree.get(key))
+            if value is not None:
+                clues.append(StepClue(f"key '{key}'", unit, value))
+    return clues
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta and not value.is_complex():
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value >= 0 and float(value).is_integer() else None
+
+
+def _without_step(name: str) -> str:
+    for words in _UNITS.values():
+        name = re.sub(rf"(^|[-_. =])(?:{words})[-_= ]?\d+", r"\1", name, flags=re.IGNORECASE)
+        name = re.sub(rf"\d+[-_ ]?(?:{words})(?![a-z])", "", name, flags=re.IGNORECASE)
+    name = re.sub(r"^\d+k$", "", name)
+    name = _COPIES.sub("", _TIMELESS.sub("", name))
+    name = _BARE.sub("", name)
+    return re.sub(r"[-_. =]{2,}", "_", name).strip("-_. =")

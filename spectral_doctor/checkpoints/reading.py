@@ -1,0 +1,210 @@
+"""Opening weight files without running anything that is in them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from spectral_doctor.checkpoints.formats import Format, sniff
+from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS
+from spectral_doctor.checkpoints.records import LeftOut
+from spectral_doctor.errors import (
+    CheckpointError,
+    UnreadableCheckpoint,
+    UnsafeCheckpoint,
+    UnsupportedCheckpoint,
+    listed,
+)
+
+LARGEST_EXPANSION = 200
+SMALL_MEMBER = 256 * 2**20
+DEEPEST_NESTING = 16
+
+_RESAVE = (
+    "Only tensors and plain values are loaded. In the environment that wrote it, save the weights alone: "
+    "torch.save(discriminator.state_dict(), 'D.pt')."
+)
+_CLOSED = {
+    Format.PICKLE: (
+        "Nothing in it was run. In the environment that wrote it, save the weights alone: "
+        "torch.save(D.state_dict(), 'D.pt')."
+    ),
+    Format.TORCHSCRIPT: "It holds compiled code; save the module's state_dict instead.",
+    Format.TORCH_PACKAGE: "It holds source code; the weights.pth beside it, if there is one, can be examined.",
+    Format.TAR: "Unpack it and name the weight file that is inside.",
+    Format.DCP_METADATA: (
+        "Its .metadata is a pickle. If you trust the folder, convert it first: "
+        "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt."
+    ),
+    Format.HDF5: "Export the discriminator's arrays with numpy.savez.",
+}
+
+
+def read_tree(path: Path) -> tuple[Format, Mapping[str, object], tuple[LeftOut, ...]]:
+    """Load one checkpoint as nested mappings whose leaves are tensors or plain values.
+
+    Returns the format, the tree, and what in the file was not loaded. Torch files are opened with
+    `weights_only=True` (memory-mapped where the format allows); nothing is ever retried without it.
+
+    Raises `UnreadableCheckpoint` (torn, empty, not a checkpoint), `UnsafeCheckpoint` (asks for more than
+    tensors and plain values, or expands beyond reason) or `UnsupportedCheckpoint` (a format not opened).
+    """
+    file_format = sniff(path)
+    match file_format:
+        case Format.TORCH_ZIP:
+            _check_archive(path, stored_only=True)
+            return file_format, _read_torch(path, mmap=True), ()
+        case Format.TORCH_LEGACY:
+            return file_format, _read_torch(path, mmap=False), ()
+        case Format.SAFETENSORS:
+            return file_format, _read_safetensors(path), ()
+        case Format.SAFETENSORS_INDEX:
+            return file_format, _read_sharded(path), ()
+        case Format.NPZ:
+            _check_archive(path, stored_only=False)
+            return file_format, *_read_npz(path)
+    raise not_a_checkpoint(path, file_format)
+
+
+def not_a_checkpoint(path: Path, file_format: Format) -> CheckpointError:
+    """Return the error that says why a file of this format is not read, and the way out."""
+    if file_format in _CLOSED:
+        article = "an" if file_format.value[0] in "aeiouH" else "a"
+        return UnsupportedCheckpoint(path, f"{article} {file_format.value}", _CLOSED[file_format])
+    if file_format is Format.EMPTY:
+        return UnreadableCheckpoint(path, "the file is empty (0 bytes)")
+    return UnreadableCheckpoint(
+        path,
+        f"it is a {file_format.value}, not a checkpoint",
+        "Expected a PyTorch, safetensors or NumPy (.npz) file.",
+    )
+
+
+def _check_archive(path: Path, *, stored_only: bool) -> None:
+    """Refuse an archive that would expand far beyond its size: a resource bomb, not a checkpoint."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    for member in members:
+        if stored_only and member.compress_type != zipfile.ZIP_STORED:
+            raise UnsafeCheckpoint(
+                path,
+                f"its member '{member.filename}' is compressed, which torch.save never does",
+                "Load it where it was made and save it again with torch.save.",
+            )
+        expansion = member.file_size / max(member.compress_size, 1)
+        if member.file_size > SMALL_MEMBER and expansion > LARGEST_EXPANSION:
+            raise UnsafeCheckpoint(
+                path,
+                f"its member '{member.filename}' expands {expansion:.0f}-fold to {member.file_size} bytes",
+                "Save it again without compression.",
+            )
+
+
+def _read_torch(path: Path, *, mmap: bool) -> Mapping[str, object]:
+    try:
+        with safe_globals(list(PLACEHOLDERS)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        raise UnsafeCheckpoint(path, _refused_names(path, str(error)), _RESAVE) from error
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadableCheckpoint(path, f"torch.load says: {reason}") from error
+    return _as_tree(loaded)
+
+
+def _refused_names(path: Path, message: str) -> str:
+    """Name the globals that were refused, without running them."""
+    try:
+        with safe_globals(list(PLACEHOLDERS)):
+            names = get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # the file is hostile or legacy; torch's own message still names the first global
+        names = []
+    if not names:
+        names = re.findall(r"(?:Unsupported (?:global|class)|GLOBAL):? (?:GLOBAL )?([\w.]+)", message)[:1]
+    if names:
+        return f"it contains {listed(sorted(set(names)))}, which is code or an object of a class"
+    return "it contains instructions that plain tensors do not need"
+
+
+def _read_safetensors(path: Path) -> dict[str, object]:
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise UnreadableCheckpoint(path, f"safetensors says: {error}") from error
+
+
+def _read_sharded(path: Path) -> dict[str, object]:
+    weight_map: dict[object, object] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+    tensors: dict[str, object] = {}
+    for shard in sorted({str(name) for name in weight_map.values()}):
+        if Path(shard).name != shard or shard in ("", ".", ".."):
+            raise UnsafeCheckpoint(
+                path, f"its index points outside its folder, to '{shard}'", "Shards lie beside their index."
+            )
+        shard_path = path.parent / shard
+        if not shard_path.is_file():
+            raise UnreadableCheckpoint(path, f"its shard '{shard}' is missing")
+        tensors.update(_read_safetensors(shard_path))
+    missing = sorted(str(key) for key in weight_map if key not in tensors)
+    if missing:
+        raise UnreadableCheckpoint(path, f"no shard holds {listed(missing)}")
+    return tensors
+
+
+def _read_npz(path: Path) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
+    tensors: dict[str, object] = {}
+    left_out: list[LeftOut] = []
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for key in archive.files:
+                try:
+                    array = archive[key]
+                except ValueError:
+                    left_out.append(LeftOut(key, "stored as a pickled object, which is not loaded"))
+                    continue
+                if array.dtype.kind in "biufc":
+                    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+                    tensors[key.replace("/", ".")] = torch.from_numpy(np.array(native))
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+        raise UnreadableCheckpoint(path, f"numpy says: {error}") from error
+    return tensors, tuple(left_out)
+
+
+def _as_tree(loaded: object) -> dict[str, object]:
+    node = _as_node(loaded, DEEPEST_NESTING)
+    if isinstance(node, dict):
+        return node
+    return {"tensor": loaded} if isinstance(loaded, Tensor) else {}
+
+
+def _as_node(value: object, depth: int) -> object:
+    """Turn mappings and sequences into mappings with text keys; a file that nests itself ends somewhere."""
+    if depth == 0:
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _as_node(child, depth - 1) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return {str(index): _as_node(child, depth - 1) for index, child in enumerate(value)}
+    return value

@@ -1,0 +1,65 @@
+"""The boundary where errors become sentences on stderr and exit codes."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import typer
+
+from spectral_doctor.errors import CheckpointError, DoctorError, NothingToExamine, UsageError, printable
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every verb."""
+
+    HEALTHY = 0
+    FINDINGS = 1
+    USAGE = 2
+    NOTHING_EXAMINED = 3
+    UNREADABLE = 4
+    INTERRUPTED = 130
+
+
+@contextmanager
+def speaking_plainly() -> Iterator[None]:
+    """Turn every error of the block into one message on stderr and its exit code."""
+    try:
+        yield
+    except DoctorError as error:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        typer.echo(f"error: {error}{notes}", err=True)
+        raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was written", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except MemoryError:
+        typer.echo("error: not enough memory; examine fewer or smaller files at once", err=True)
+        raise typer.Exit(ExitCode.UNREADABLE) from None
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except Exception as error:
+        if os.environ.get("SPECTRAL_DOCTOR_DEBUG"):
+            traceback.print_exc()
+        typer.echo(
+            f"internal error: {type(error).__name__}: {printable(error)}. This is a fault of spectral-doctor; "
+            "run again with SPECTRAL_DOCTOR_DEBUG=1 and report what it prints.",
+            err=True,
+        )
+        raise typer.Exit(ExitCode.UNREADABLE) from None
+
+
+def exit_code(error: DoctorError) -> ExitCode:
+    """The exit code that an error stands for."""
+    match error:
+        case UsageError():
+            return ExitCode.USAGE
+        case NothingToExamine():
+            return ExitCode.NOTHING_EXAMINED
+        case CheckpointError():
+            return ExitCode.UNREADABLE
+        case _:
+            return ExitCode.UNREADABLE

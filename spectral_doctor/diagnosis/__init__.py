@@ -1,0 +1,1 @@
+"""Rules, thresholds, verdicts: plain floats, no torch."""

@@ -1,0 +1,98 @@
+"""What is wrong beside the spectrum: not finite, exploding, unchanged, zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds
+from spectral_doctor.errors import listed
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+
+
+def find_faults(trajectory: SpectralTrajectory, thresholds: Thresholds) -> tuple[Finding, ...]:
+    """Find the faults that are no spectral collapse and are often taken for one."""
+    found = (
+        *_non_finite(trajectory),
+        *_zero(trajectory),
+        *_exploding(trajectory, thresholds),
+        *_unchanged(trajectory),
+    )
+    return tuple(found)
+
+
+def _non_finite(trajectory: SpectralTrajectory) -> list[Finding]:
+    broken = [layer for layer in trajectory.layers if any(layer.non_finite)]
+    if not broken:
+        return []
+    first = min(_first(layer.non_finite) for layer in broken)
+    at_first = [layer for layer in broken if layer.non_finite[first]]
+    current = any(layer.non_finite[-1] for layer in broken)
+    values = sum(layer.non_finite[first] for layer in at_first)
+    step = trajectory.steps[first]
+    sentence = (
+        f"{values} values are NaN or infinite in {listed(layer.name for layer in at_first)} "
+        f"{_when(trajectory, step)}" + ("" if current else ", and finite again at the last")
+    )
+    return [Finding(FindingKind.NON_FINITE, tuple(layer.name for layer in at_first), step, current, sentence)]
+
+
+def _zero(trajectory: SpectralTrajectory) -> list[Finding]:
+    zero = [layer for layer in trajectory.layers if (last := layer.spectra[-1]) is not None and last.sigma_max == 0.0]
+    if not zero:
+        return []
+    names = tuple(layer.name for layer in zero)
+    step = trajectory.steps[-1]
+    sentence = f"every value is zero in {listed(names)} {_when(trajectory, step)}"
+    return [Finding(FindingKind.ZERO, names, step, True, sentence)]
+
+
+def _exploding(trajectory: SpectralTrajectory, thresholds: Thresholds) -> list[Finding]:
+    if len(trajectory.steps) < 3:
+        return []
+    grown = [layer for layer in trajectory.layers if _growth(layer) >= thresholds.explosion]
+    if not grown:
+        return []
+    worst = max(grown, key=_growth)
+    names = tuple(layer.name for layer in grown)
+    step = trajectory.steps[-1]
+    sentence = f"σ1 of {listed(names)} has grown up to {_growth(worst):.1f}-fold {_when(trajectory, step)}"
+    return [Finding(FindingKind.EXPLODING, names, step, True, sentence)]
+
+
+def _growth(layer: LayerTrajectory) -> float:
+    """σ_1 at the last checkpoint over that of the one before; 0 where it has been as large already."""
+    sizes = [0.0 if spectrum is None else spectrum.sigma_max for spectrum in layer.spectra]
+    if sizes[-2] == 0.0 or sizes[-1] <= max(sizes[:-1]):
+        return 0.0
+    return sizes[-1] / sizes[-2]
+
+
+def _unchanged(trajectory: SpectralTrajectory) -> list[Finding]:
+    """A weight that trains moves all its singular values; the same to the last bit means it was not updated."""
+    still = [layer for layer in trajectory.layers if still_since(layer) < len(trajectory.steps) - 1]
+    if not still:
+        return []
+    since = trajectory.steps[min(still_since(layer) for layer in still)]
+    names = tuple(layer.name for layer in still)
+    whole = len(still) == len(trajectory.layers)
+    what = "no layer has" if whole else f"{listed(names)} {'has' if len(names) == 1 else 'have'} not"
+    sentence = f"{what} changed since {trajectory.step_unit} {since}" + (
+        ": the discriminator is not being trained" if whole else ""
+    )
+    return [Finding(FindingKind.UNCHANGED, names, since, True, sentence)]
+
+
+def still_since(layer: LayerTrajectory) -> int:
+    """Return the index of the first checkpoint from which on a layer's spectrum is the same to the last bit."""
+    index = len(layer.spectra) - 1
+    while index > 0 and layer.spectra[index] is not None and layer.spectra[index - 1] == layer.spectra[index]:
+        index -= 1
+    return index
+
+
+def _first(counts: Sequence[int]) -> int:
+    return next(index for index, count in enumerate(counts) if count)
+
+
+def _when(trajectory: SpectralTrajectory, step: int) -> str:
+    return "in the one checkpoint given" if len(trajectory.steps) == 1 else f"at {trajectory.step_unit} {step}"

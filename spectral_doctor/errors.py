@@ -1,0 +1,166 @@
+"""Every way in which spectral-doctor says no.
+
+    DoctorError
+    ├── UsageError                   the request cannot be carried out as asked
+    │   ├── MissingPath
+    │   └── UnknownDiscriminator
+    ├── NothingToExamine             everything was read, and there was nothing to examine
+    │   ├── NoCheckpoints
+    │   ├── GeneratorOnly
+    │   ├── NoDiscriminator
+    │   └── NoWeights
+    ├── CheckpointError              a file that cannot be used
+    │   ├── UnreadableCheckpoint
+    │   ├── UnsafeCheckpoint
+    │   └── UnsupportedCheckpoint
+    └── WeightError                  a tensor that has no spectrum
+        └── NonFiniteWeight
+
+A constructor takes the facts and writes the sentence. Names that come from a file pass through
+`printable` on their way into a sentence, so a hostile key cannot drive the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def printable(text: object) -> str:
+    r"""Return `text` with every character that does not print written as its escape.
+
+    Control characters, line breaks, bidirectional marks and lone surrogates become `\x1b`, `\n`,
+    `\u202e`, `\udc80`; everything else stays as it is.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in str(text)
+    )
+
+
+def listed(names: Iterable[object], most: int = 6) -> str:
+    """Return names quoted, in order and cut after `most` of them, for use inside a sentence."""
+    quoted = [f"'{printable(name)}'" for name in names]
+    rest = len(quoted) - most
+    return ", ".join(quoted[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+class DoctorError(Exception):
+    """The root of every error that spectral-doctor raises on purpose."""
+
+
+class UsageError(DoctorError):
+    """The request cannot be carried out as asked."""
+
+
+class MissingPath(UsageError):
+    """A path that was named does not exist."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(f"{printable(path)}: no such file or folder, and no file matches it as a pattern.")
+
+
+class UnknownDiscriminator(UsageError):
+    """The key given with `--discriminator` is in none of the files."""
+
+    reason = "without the key given with --discriminator"
+
+    def __init__(self, key: str, available: Iterable[str]) -> None:
+        super().__init__(
+            f"--discriminator '{printable(key)}': no file has tensors below that key; "
+            f"the keys that hold tensors are {listed(available) or 'none'}."
+        )
+
+
+class NothingToExamine(DoctorError):
+    """Everything was read, and there was nothing to examine; `reason` is the short form for a list."""
+
+    reason = "nothing to examine"
+
+
+class NoWeights(NothingToExamine):
+    """A discriminator was found and none of its tensors has a spectrum."""
+
+    reason = "no weight matrix that could be examined"
+
+    def __init__(self, path: Path | str, discriminator: str, reasons: Iterable[str]) -> None:
+        super().__init__(
+            f"{printable(path)}: nothing of '{printable(discriminator)}' could be examined: "
+            f"{'; '.join(map(printable, reasons)) or 'it holds no weight matrix'}."
+        )
+
+
+class NoCheckpoints(NothingToExamine):
+    """No file among those given is a checkpoint."""
+
+    def __init__(self, paths: Iterable[Path | str], left_out: int) -> None:
+        seen = f"{left_out} file{'' if left_out == 1 else 's'} looked at" if left_out else "no file there"
+        super().__init__(f"{listed(paths)}: no checkpoint found ({seen}).")
+
+
+class GeneratorOnly(NothingToExamine):
+    """A checkpoint holds a generator and no discriminator."""
+
+    reason = "a generator, no discriminator"
+
+    def __init__(self, path: Path | str, why: str) -> None:
+        super().__init__(
+            f"{printable(path)}: only a generator is here ({printable(why)}); the discriminator's checkpoint "
+            "is the one to examine. If this is the discriminator, name its key with --discriminator KEY."
+        )
+
+
+class NoDiscriminator(NothingToExamine):
+    """A checkpoint was read and nothing in it could be recognised as a discriminator."""
+
+    reason = "no discriminator recognised"
+
+    def __init__(self, path: Path | str, keys: Iterable[str]) -> None:
+        super().__init__(
+            f"{printable(path)}: no discriminator recognised; it holds {listed(keys) or 'no tensors'}. "
+            "Name the key that holds it with --discriminator KEY."
+        )
+
+
+class CheckpointError(DoctorError):
+    """A file that cannot be used."""
+
+
+class UnreadableCheckpoint(CheckpointError):
+    """A file is torn, empty, or not a checkpoint at all."""
+
+    def __init__(self, path: Path | str, reason: str, remedy: str = "") -> None:
+        super().__init__(f"{printable(path)}: cannot be read: {printable(reason)}.{_sentence(remedy)}")
+
+
+class UnsafeCheckpoint(CheckpointError):
+    """A file asks for more than tensors and plain values, so it was not loaded."""
+
+    def __init__(self, path: Path | str, refused: str, remedy: str) -> None:
+        super().__init__(f"{printable(path)}: refused: {printable(refused)}. {printable(remedy)}")
+
+
+class UnsupportedCheckpoint(CheckpointError):
+    """A file is of a known format that this version does not open."""
+
+    def __init__(self, path: Path | str, format_name: str, remedy: str) -> None:
+        super().__init__(
+            f"{printable(path)}: {printable(format_name)}, which this version does not open. {printable(remedy)}"
+        )
+
+
+class WeightError(DoctorError):
+    """A tensor that has no spectrum; the sentence is the reason alone, the caller knows the layer."""
+
+
+class NonFiniteWeight(WeightError):
+    """A weight holds NaN or infinity."""
+
+    def __init__(self, count: int, total: int) -> None:
+        self.count = count
+        self.total = total
+        super().__init__(f"{count} of {total} values are NaN or infinite")
+
+
+def _sentence(text: str) -> str:
+    return f" {printable(text)}" if text else ""

@@ -1,0 +1,109 @@
+"""From the paths a user names to diagnoses: the whole of the first flow, without a word printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spectral_doctor.checkpoints import load_checkpoint
+from spectral_doctor.checkpoints.discovery import find_candidates
+from spectral_doctor.checkpoints.records import LeftOut
+from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
+from spectral_doctor.diagnosis.rules import diagnose
+from spectral_doctor.errors import (
+    CheckpointError,
+    DoctorError,
+    NoCheckpoints,
+    NothingToExamine,
+    NoWeights,
+    UnknownDiscriminator,
+    UsageError,
+)
+from spectral_doctor.trajectory.examining import examine
+from spectral_doctor.trajectory.history import read_history
+from spectral_doctor.trajectory.records import Examination
+from spectral_doctor.trajectory.series import build_trajectories
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was examined and what was not: a diagnosis a series, and every file or part that was left out.
+
+    `failures` are the files that could not be read or were refused; the rest was examined all the same.
+    """
+
+    diagnoses: tuple[Diagnosis, ...]
+    left_out: tuple[LeftOut, ...]
+    failures: tuple[str, ...]
+
+
+def inspect_paths(
+    paths: Sequence[Path | str],
+    *,
+    discriminator: str | None = None,
+    exclude: Sequence[str] = (),
+    thresholds: Thresholds | None = None,
+    progress: Progress | None = None,
+) -> Inspection:
+    """Examine files, folders and patterns, and diagnose every discriminator's series found in them.
+
+    One checkpoint is in memory at a time. `progress(done, total, name)` is called before each file.
+
+    Raises `UsageError` (a missing path, a `discriminator` key no file has), `CheckpointError` where every
+    file is unreadable or refused, and `NothingToExamine`.
+    """
+    candidates = find_candidates(paths)
+    errors: list[tuple[str, DoctorError]] = list(candidates.failures)
+    left_out = list(candidates.left_out)
+    examinations: list[Examination] = []
+    for done, path in enumerate(candidates.checkpoints):
+        if progress is not None:
+            progress(done, len(candidates.checkpoints), path.name)
+        try:
+            checkpoint = load_checkpoint(path, discriminator=discriminator, exclude=exclude)
+            examinations += examine(checkpoint)
+            left_out += [replace(item, name=f"{path}: {item.name}") for item in checkpoint.left_out]
+        except DoctorError as error:
+            errors.append((str(path), error))
+    series = list(build_trajectories(item for item in examinations if item.layers))
+    for history in candidates.histories:
+        try:
+            series += [item for item in read_history(history) if item.layers]
+        except CheckpointError as error:
+            errors.append((str(history), error))
+    errors += [_without_layers(item) for item in examinations if not item.layers]
+    if not series:
+        raise _worst([error for _, error in errors]) or NoCheckpoints(paths, len(left_out))
+    return Inspection(
+        diagnoses=tuple(diagnose(item, thresholds) for item in series),
+        left_out=(*left_out, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
+        failures=tuple(str(error) for _, error in errors if not _is_quiet(error)),
+    )
+
+
+def _without_layers(item: Examination) -> tuple[str, NoWeights]:
+    reasons = [f"{skipped.name}: {skipped.reason}" for skipped in item.skipped[:3]]
+    return item.path, NoWeights(item.path, item.discriminator, reasons)
+
+
+def _worst(errors: Sequence[DoctorError]) -> DoctorError | None:
+    """The error that says most about why nothing was examined, noting how many others there are."""
+    for kind in (CheckpointError, UsageError, NothingToExamine):
+        matching = [error for error in errors if isinstance(error, kind)]
+        if matching:
+            if len(errors) > 1:
+                matching[0].add_note(f"{len(errors) - 1} more of the files given could not be examined.")
+            return matching[0]
+    return None
+
+
+def _is_quiet(error: DoctorError) -> bool:
+    """Tell a file that merely holds no discriminator from one that cannot be used."""
+    return isinstance(error, NothingToExamine | UsageError)
+
+
+def _as_left_out(name: str, error: DoctorError) -> LeftOut:
+    return LeftOut(name, error.reason if isinstance(error, NothingToExamine | UnknownDiscriminator) else str(error))

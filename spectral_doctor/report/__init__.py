@@ -1,0 +1,1 @@
+"""Diagnoses as strings and figures; nothing here prints or opens a file."""

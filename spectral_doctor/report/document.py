@@ -1,0 +1,61 @@
+"""The JSON report, which is also the history that `inspect` reads back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
+from spectral_doctor.inspection import Inspection
+from spectral_doctor.trajectory.history import HISTORY_VERSION, series_to_json
+from spectral_doctor.trajectory.records import LayerTrajectory
+from spectral_doctor.version import __version__
+
+
+def render_json(inspection: Inspection) -> str:
+    """Return the whole inspection as JSON text: complete spectra, statistics, verdicts, and what was left out."""
+    document = {
+        "schema": HISTORY_VERSION,
+        "tool": f"spectral-doctor {__version__}",
+        "series": [{**series_to_json(item.trajectory), "diagnosis": _diagnosis(item)} for item in inspection.diagnoses],
+        "left_out": [asdict(item) for item in inspection.left_out],
+        "failures": list(inspection.failures),
+    }
+    return json.dumps(document, indent=1, allow_nan=False)
+
+
+def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "verdict": diagnosis.verdict.value,
+        "provisional": diagnosis.thresholds.provisional,
+        "summary": diagnosis.summary,
+        "onset": diagnosis.onset,
+        "last_healthy": diagnosis.last_healthy,
+        "resume_from": diagnosis.resume_from,
+        "states": [{**asdict(state), "verdict": state.verdict.value} for state in diagnosis.states],
+        "layers": [
+            _layer(finding, layer) for finding, layer in zip(diagnosis.layers, diagnosis.trajectory.layers, strict=True)
+        ],
+        "findings": [{**asdict(finding), "kind": finding.kind.value} for finding in diagnosis.findings],
+        "thresholds": asdict(diagnosis.thresholds),
+    }
+
+
+def _layer(finding: LayerFinding, layer: LayerTrajectory) -> dict[str, Any]:
+    spectra = layer.spectra
+    return {
+        "name": finding.layer,
+        "verdict": None if finding.verdict is None else finding.verdict.value,
+        "not_judged": finding.reason,
+        "plateau_index": finding.plateau_index,
+        "plateau": list(finding.plateau),
+        "sigma_max": [None if item is None else item.sigma_max for item in spectra],
+        "sigma_2_ratio": [None if item is None else item.ratio(2) for item in spectra],
+        "sigma_5_ratio": [None if item is None else item.ratio(5) for item in spectra],
+        "plateau_width": [None if item is None else item.plateau_width for item in spectra],
+        "stable_rank": [None if item is None else item.stable_rank for item in spectra],
+        "effective_rank": [None if item is None else item.effective_rank for item in spectra],
+        "deficit": [layer.deficit(index) for index in range(len(spectra))],
+        "envelope": list(layer.envelopes[-1]),
+    }

@@ -1,0 +1,204 @@
+"""The report that a person reads in a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
+from spectral_doctor.errors import printable
+from spectral_doctor.inspection import Inspection
+from spectral_doctor.report.sparkline import sparkline
+from spectral_doctor.trajectory.records import LayerTrajectory
+
+_STYLES = {
+    Verdict.HEALTHY: "green",
+    Verdict.DECLINING: "yellow",
+    Verdict.COLLAPSED: "bold red",
+    Verdict.NOT_ENOUGH_EVIDENCE: "magenta",
+}
+_FORMS = {"plain": "–", "spectral norm": "SN", "weight norm": "WN"}
+_GROUP = re.compile(r"^(?P<layer>.*)\[group \d+/(?P<count>\d+)\]$")
+_SHOWN = 4
+_TREND_WIDTH = 8
+
+
+def render_text(inspection: Inspection, *, width: int = 80, color: bool = False, explain: bool = False) -> str:
+    """Return the whole report as text `width` columns wide: a table and a verdict for every series.
+
+    `explain` adds why each discriminator was taken for one and lists everything that was left out.
+    """
+    console = Console(
+        file=StringIO(),
+        width=width,
+        color_system="standard" if color else None,
+        force_terminal=color,
+        highlight=False,
+        legacy_windows=False,
+    )
+    for diagnosis in inspection.diagnoses:
+        for part in _diagnosis(diagnosis, width, explain):
+            console.print(part)
+    for line in _left_out(inspection.left_out, explain):
+        console.print(line)
+    for failure in inspection.failures:
+        console.print(Text.assemble(("Could not be used: ", "bold red"), printable(failure)))
+    if inspection.diagnoses:
+        console.print(_thresholds(inspection.diagnoses[0]))
+    file = console.file
+    assert isinstance(file, StringIO)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def _diagnosis(diagnosis: Diagnosis, width: int, explain: bool) -> list[RenderableType]:
+    trajectory = diagnosis.trajectory
+    parts: list[RenderableType] = [_title(diagnosis)]
+    if explain:
+        parts.append(Text(f"Taken for a discriminator: {printable(trajectory.why)}."))
+    parts.append(_table(diagnosis, width))
+    parts.append(_verdict(diagnosis))
+    parts += [
+        Text.assemble((finding.kind.value, "bold red"), "  ", f"{printable(finding.sentence)}.")
+        for finding in diagnosis.findings
+    ]
+    parts.append(_advice(diagnosis))
+    parts += [Text(f"Note: {printable(note)}.") for note in trajectory.notes]
+    parts += _skipped(trajectory.skipped, explain)
+    parts.append(Text(""))
+    return parts
+
+
+def _title(diagnosis: Diagnosis) -> Text:
+    trajectory = diagnosis.trajectory
+    count = len(trajectory.steps)
+    if count == 1:
+        unit = trajectory.step_unit
+        when = "one checkpoint" + (f", {unit} {trajectory.steps[0]}" if trajectory.step_source else "")
+    else:
+        when = f"{count} checkpoints, {trajectory.step_unit} {trajectory.steps[0]} to {trajectory.steps[-1]}"
+        when += f" (from {printable(trajectory.step_source)})"
+    return Text.assemble((printable(trajectory.discriminator), "bold"), f": {when}")
+
+
+def _table(diagnosis: Diagnosis, width: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    layer_width = max(12, width - 65)
+    table.add_column("layer", no_wrap=True, width=layer_width)
+    table.add_column("matrix", justify="right", no_wrap=True)
+    table.add_column("norm", no_wrap=True)
+    table.add_column("σ1", justify="right", no_wrap=True)
+    table.add_column("σk/σ1", justify="right", no_wrap=True)
+    table.add_column(">0.9", justify="right", no_wrap=True)
+    table.add_column("deficit", justify="right", no_wrap=True)
+    table.add_column("trend", no_wrap=True, width=_TREND_WIDTH)
+    table.add_column("layer is", no_wrap=True)
+    for finding, layer, name in _rows(diagnosis):
+        table.add_row(*_cells(finding, layer, name, layer_width))
+    return table
+
+
+def _rows(diagnosis: Diagnosis) -> list[tuple[LayerFinding, LayerTrajectory, str]]:
+    """One row a layer; of a grouped convolution, the group with the lowest plateau."""
+    rows: list[tuple[LayerFinding, LayerTrajectory, str]] = []
+    groups: dict[str, list[tuple[LayerFinding, LayerTrajectory]]] = defaultdict(list)
+    for finding, layer in zip(diagnosis.layers, diagnosis.trajectory.layers, strict=True):
+        match = _GROUP.match(layer.name)
+        if not match:
+            rows.append((finding, layer, layer.name))
+            continue
+        members = groups[match["layer"]]
+        members.append((finding, layer))
+        if len(members) == int(match["count"]):
+            lowest = min(members, key=lambda pair: -1.0 if pair[0].plateau[-1] is None else pair[0].plateau[-1])
+            rows.append((*lowest, f"{match['layer']} (lowest of {len(members)} groups)"))
+    return rows
+
+
+def _cells(finding: LayerFinding, layer: LayerTrajectory, name: str, layer_width: int) -> list[Text]:
+    spectrum = layer.spectra[-1]
+    rows, columns = layer.identity.matrix_shape
+    judged = Text(finding.reason, style="dim") if finding.verdict is None else _verdict_word(finding.verdict)
+    plateau = finding.plateau[-1]
+    return [
+        Text(_shortened(printable(name), layer_width)),
+        Text(f"{rows}×{columns}"),
+        Text(_FORMS.get(layer.identity.form, layer.identity.form)),
+        Text("NaN/Inf", style="bold red") if spectrum is None else Text(_number(spectrum.sigma_max)),
+        Text("" if plateau is None or finding.plateau_index < 2 else f"{plateau:.2f}"),
+        Text("" if spectrum is None else f"{spectrum.plateau_width:.2f}"),
+        Text("" if finding.deficit is None or len(layer.spectra) == 1 else f"{finding.deficit:.2f}"),
+        Text(sparkline(finding.plateau, _TREND_WIDTH)),
+        judged,
+    ]
+
+
+def _verdict_word(verdict: Verdict) -> Text:
+    word = "not finite" if verdict is Verdict.NOT_ENOUGH_EVIDENCE else verdict.value.lower()
+    return Text(word, style=_STYLES[verdict])
+
+
+def _shortened(name: str, width: int) -> str:
+    return name if len(name) <= width else f"…{name[len(name) - width + 1 :]}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if 0.001 <= value < 10_000 or value == 0 else f"{value:.1e}"
+
+
+def _verdict(diagnosis: Diagnosis) -> Text:
+    provisional = " (provisional)" if diagnosis.thresholds.provisional else ""
+    return Text.assemble(
+        (f"{diagnosis.verdict.value}{provisional}", _STYLES[diagnosis.verdict]), "  ", diagnosis.summary
+    )
+
+
+def _advice(diagnosis: Diagnosis) -> Text:
+    unit = diagnosis.trajectory.step_unit
+    if diagnosis.onset is not None and diagnosis.resume_from is not None:
+        return Text.assemble(
+            ("Resume from ", "bold"),
+            f"{printable(diagnosis.resume_from)} ({unit} {diagnosis.last_healthy}), the last healthy checkpoint "
+            f"before the onset between {unit} {diagnosis.last_healthy} and {diagnosis.onset}.",
+        )
+    if diagnosis.onset is not None:
+        return Text("No checkpoint before the onset is among those given: add earlier ones to find where to resume.")
+    if diagnosis.resume_from is not None:
+        return Text(f"Latest checkpoint to build on: {printable(diagnosis.resume_from)}.")
+    return Text("No checkpoint can be recommended to resume from.")
+
+
+def _skipped(skipped: Sequence[SkippedLayer], explain: bool) -> list[RenderableType]:
+    return _by_reason("Skipped", [(item.name, item.reason) for item in skipped], explain)
+
+
+def _left_out(left_out: Sequence[LeftOut], explain: bool) -> list[RenderableType]:
+    return _by_reason("Left out", [(item.name, item.reason) for item in left_out], explain)
+
+
+def _by_reason(title: str, pairs: Sequence[tuple[str, str]], explain: bool) -> list[RenderableType]:
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for name, reason in pairs:
+        reasons[reason].append(name)
+    lines: list[RenderableType] = []
+    for reason, paths in reasons.items():
+        names = list(dict.fromkeys(Path(path).name for path in paths))
+        shown = names if explain else names[:_SHOWN]
+        more = f" and {len(names) - len(shown)} more (--explain lists them)" if len(shown) < len(names) else ""
+        lines.append(Text(f"{title}: {', '.join(map(printable, shown))}{more}: {printable(reason.rstrip('.'))}."))
+    return lines
+
+
+def _thresholds(diagnosis: Diagnosis) -> RenderableType:
+    title = "Thresholds (provisional: published, not yet calibrated here)"
+    lines = "\n".join(f"- {sentence}" for sentence in diagnosis.thresholds.sentences())
+    return Padding(Text(f"{title}\n{lines}", style="dim"), (0, 0))

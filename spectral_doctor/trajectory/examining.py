@@ -1,0 +1,47 @@
+"""From a checkpoint to spectra; after this step no tensor is needed any more."""
+
+from __future__ import annotations
+
+from spectral_doctor.checkpoints.records import Checkpoint, Discriminator, LayerWeight, SkippedLayer
+from spectral_doctor.errors import NonFiniteWeight, WeightError
+from spectral_doctor.spectrum import spectrum_of
+from spectral_doctor.trajectory.records import Examination, LayerIdentity, LayerSpectrum
+
+
+def examine(checkpoint: Checkpoint) -> tuple[Examination, ...]:
+    """Take the spectrum of every weight matrix of every discriminator in a checkpoint.
+
+    A weight with NaN or infinity keeps its place, without a spectrum; a tensor that has no spectrum at all
+    (no data, not a number type) moves to the skipped layers with its reason.
+    """
+    return tuple(_examine(checkpoint, item) for item in checkpoint.discriminators)
+
+
+def _examine(checkpoint: Checkpoint, discriminator: Discriminator) -> Examination:
+    layers: list[LayerSpectrum] = []
+    skipped = list(discriminator.skipped)
+    for weight in discriminator.layers:
+        try:
+            layers.append(LayerSpectrum(_identity(weight), spectrum_of(weight.matrix)))
+        except NonFiniteWeight as error:
+            layers.append(LayerSpectrum(_identity(weight), None, error.count))
+        except WeightError as error:
+            skipped.append(SkippedLayer(weight.name, str(error)))
+    return Examination(
+        discriminator=discriminator.name,
+        why=f"{discriminator.certainty.value}: {discriminator.why}",
+        path=str(checkpoint.path),
+        run_folder=checkpoint.run_folder,
+        run_name=checkpoint.run_name,
+        modified=checkpoint.modified,
+        step_clues=checkpoint.step_clues,
+        layers=tuple(layers),
+        skipped=tuple(skipped),
+    )
+
+
+def _identity(weight: LayerWeight) -> LayerIdentity:
+    rows, columns = weight.matrix.shape
+    return LayerIdentity(
+        weight.name, weight.kind.value, weight.form.value, weight.stored_shape, (int(rows), int(columns))
+    )

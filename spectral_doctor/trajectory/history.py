@@ -1,0 +1,104 @@
+"""The history file: spectra as JSON, which `inspect` reads back in place of weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from spectral_doctor.checkpoints.formats import HISTORY_SCHEMA
+from spectral_doctor.checkpoints.records import SkippedLayer
+from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.trajectory.records import LayerIdentity, LayerTrajectory, SpectralTrajectory
+
+HISTORY_VERSION = f"{HISTORY_SCHEMA}/1"
+
+
+def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
+    """Return one series as plain JSON values, its singular values complete and exact."""
+    return {
+        "discriminator": trajectory.discriminator,
+        "why": trajectory.why,
+        "step_unit": trajectory.step_unit,
+        "step_source": trajectory.step_source,
+        "steps": list(trajectory.steps),
+        "checkpoints": list(trajectory.checkpoints),
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.identity.kind,
+                "form": layer.identity.form,
+                "stored_shape": list(layer.identity.stored_shape),
+                "matrix_shape": list(layer.identity.matrix_shape),
+                "singular_values": [None if spectrum is None else list(spectrum.values) for spectrum in layer.spectra],
+                "non_finite": list(layer.non_finite),
+            }
+            for layer in trajectory.layers
+        ],
+        "skipped": [{"name": item.name, "reason": item.reason} for item in trajectory.skipped],
+        "notes": list(trajectory.notes),
+    }
+
+
+def read_history(path: Path) -> tuple[SpectralTrajectory, ...]:
+    """Read the series of a history file, as `inspect --format json` writes it.
+
+    Raises `UnreadableCheckpoint`, which names the entry that is missing or wrong.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("schema") != HISTORY_VERSION:
+            raise ValueError(f"its schema is '{document.get('schema')}', this version reads '{HISTORY_VERSION}'")
+        return tuple(_series(entry, f"series {index}") for index, entry in enumerate(document["series"]))
+    except KeyError as error:
+        raise UnreadableCheckpoint(path, f"a history without the entry {error}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UnreadableCheckpoint(path, f"not a valid history: {error}") from error
+
+
+def _series(entry: Mapping[str, Any], where: str) -> SpectralTrajectory:
+    steps = tuple(int(step) for step in entry["steps"])
+    if not steps or list(steps) != sorted(set(steps)):
+        raise ValueError(f"{where}: steps must be there and increase, got {entry['steps']}")
+    checkpoints = tuple(str(path) for path in entry["checkpoints"])
+    if len(checkpoints) != len(steps):
+        raise ValueError(f"{where}: {len(checkpoints)} checkpoints for {len(steps)} steps")
+    layers = tuple(_layer(layer, len(steps), f"{where}, layer {index}") for index, layer in enumerate(entry["layers"]))
+    return SpectralTrajectory(
+        discriminator=str(entry["discriminator"]),
+        why=str(entry.get("why", "")),
+        steps=steps,
+        step_unit=str(entry.get("step_unit", "step")),
+        step_source=str(entry.get("step_source", "history")),
+        checkpoints=checkpoints,
+        layers=layers,
+        skipped=tuple(SkippedLayer(str(item["name"]), str(item["reason"])) for item in entry.get("skipped", ())),
+        notes=tuple(str(note) for note in entry.get("notes", ())),
+    )
+
+
+def _layer(entry: Mapping[str, Any], length: int, where: str) -> LayerTrajectory:
+    rows, columns = (int(size) for size in entry["matrix_shape"])
+    spectra = tuple(_spectrum(values, min(rows, columns), where) for values in entry["singular_values"])
+    non_finite = tuple(int(count) for count in entry.get("non_finite", [0] * length))
+    if len(spectra) != length or len(non_finite) != length:
+        raise ValueError(f"{where}: {len(spectra)} spectra for {length} steps")
+    stored_shape = tuple(int(size) for size in entry.get("stored_shape", (rows, columns)))
+    identity = LayerIdentity(str(entry["name"]), str(entry["kind"]), str(entry["form"]), stored_shape, (rows, columns))
+    return LayerTrajectory(identity, spectra, non_finite)
+
+
+def _spectrum(values: Sequence[float] | None, rank: int, where: str) -> Spectrum | None:
+    if values is None:
+        return None
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != rank:
+        raise ValueError(f"{where}: {len(numbers)} singular values for a matrix of rank {rank}")
+    if not all(isfinite(number) and number >= 0.0 for number in numbers):
+        raise ValueError(f"{where}: singular values must be finite and not negative")
+    if list(numbers) != sorted(numbers, reverse=True):
+        raise ValueError(f"{where}: singular values must descend")
+    return Spectrum(numbers)

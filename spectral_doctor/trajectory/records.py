@@ -1,0 +1,117 @@
+"""Spectra in step order: plain records, no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from spectral_doctor.checkpoints.records import SkippedLayer, StepClue
+from spectral_doctor.spectrum import Spectrum
+
+
+@dataclass(frozen=True)
+class LayerIdentity:
+    """What must stay the same for two checkpoints to belong to one series."""
+
+    name: str
+    kind: str
+    form: str
+    stored_shape: tuple[int, ...]
+    matrix_shape: tuple[int, int]
+
+    @property
+    def rank(self) -> int:
+        """r = min(n_out, n_in), the number of singular values."""
+        return min(self.matrix_shape)
+
+
+@dataclass(frozen=True)
+class LayerSpectrum:
+    """One layer at one checkpoint; `spectrum` is None where `non_finite` values made one impossible."""
+
+    identity: LayerIdentity
+    spectrum: Spectrum | None
+    non_finite: int = 0
+
+
+@dataclass(frozen=True)
+class Examination:
+    """One discriminator at one checkpoint, its weights already turned into spectra."""
+
+    discriminator: str
+    why: str
+    path: str
+    run_folder: str
+    run_name: str
+    modified: float
+    step_clues: tuple[StepClue, ...]
+    layers: tuple[LayerSpectrum, ...]
+    skipped: tuple[SkippedLayer, ...]
+
+
+@dataclass(frozen=True)
+class LayerTrajectory:
+    """The spectra of one layer over the checkpoints of a series; None where the weight was not finite."""
+
+    identity: LayerIdentity
+    spectra: tuple[Spectrum | None, ...]
+    non_finite: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The layer's name, with its part in brackets."""
+        return self.identity.name
+
+    @cached_property
+    def envelopes(self) -> tuple[tuple[float, ...], ...]:
+        """γ_j(T) = max over t ≤ T of σ_j(t)/σ_1(t), for every T: what the layer has been at its best.
+
+        The running maximum of SR-GAN's dynamic compensation (arXiv 1908.10999, section 3.3). Checkpoints
+        whose weight is not finite add nothing.
+        """
+        best = (0.0,) * self.identity.rank
+        envelopes = []
+        for spectrum in self.spectra:
+            if spectrum is not None:
+                best = tuple(map(max, best, spectrum.relative))
+            envelopes.append(best)
+        return tuple(envelopes)
+
+    def deficit(self, index: int = -1) -> float | None:
+        """1 − Σ_j (σ_j/σ_1) / Σ_j γ_j at a checkpoint: the share of its best spectrum the layer has lost.
+
+        Between 0 (at its best) and 1; None where the weight is not finite, or has always been zero.
+        """
+        spectrum, best = self.spectra[index], sum(self.envelopes[index])
+        if spectrum is None or best == 0.0:
+            return None
+        return max(0.0, 1.0 - sum(spectrum.relative) / best)
+
+
+@dataclass(frozen=True)
+class SpectralTrajectory:
+    """One discriminator's layers over the checkpoints of one series, in step order.
+
+    `steps` counts in `step_unit` ("step", "epoch", "kimg", …, or "checkpoint" where no step is known);
+    `checkpoints` are the paths, `notes` what was odd about the series.
+    """
+
+    discriminator: str
+    why: str
+    steps: tuple[int, ...]
+    step_unit: str
+    step_source: str
+    checkpoints: tuple[str, ...]
+    layers: tuple[LayerTrajectory, ...]
+    skipped: tuple[SkippedLayer, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def deficit(self, index: int = -1) -> float | None:
+        """The deficit over all layers: 1 − Σ_layers Σ_j (σ_j/σ_1) / Σ_layers Σ_j γ_j; None without a layer."""
+        now = best = 0.0
+        for layer in self.layers:
+            spectrum = layer.spectra[index]
+            if spectrum is not None:
+                now += sum(spectrum.relative)
+                best += sum(layer.envelopes[index])
+        return max(0.0, 1.0 - now / best) if best else None
