@@ -16,6 +16,7 @@ _PARAMETRIZATION = re.compile(r"^(?:(.*)\.)?parametrizations\.(\w+)\.(original\d
 _PLAIN = re.compile(r"^(weight|W|[qkv]_proj_weight)$")
 RECURRENT = re.compile(r"^weight_(ih|hh|hr)_(l\d+(?:_reverse)?)$")
 _BUFFERS = re.compile(r"^(running_(mean|var)|n_averaged|avg_(mean|var)|u\d*|v\d*|sv\d*|sn_(u|v|sigma))$")
+_VECTOR = re.compile(r"^(sn_u|sn_v|u\d*|v\d*)$")
 _UNWRAPPED = re.compile(r"(^|\.)module$")
 
 
@@ -146,12 +147,15 @@ def _is_companion(leaf: str, leaves: Mapping[str, Tensor]) -> bool:
         return not part.startswith("original")
     if leaf.endswith("_g"):
         return f"{leaf[:-2]}_v" in leaves
+    if leaf in ("bias", "b"):
+        return True
+    if _VECTOR.match(leaf) and _is_row(leaves[leaf]):
+        return any(_PLAIN.match(name) or name == "w_bar" for name in leaves)
     for suffix in ("_u", "_v", "_mask"):
         if leaf.endswith(suffix):
             base = leaf.removesuffix(suffix)
             return any(name in leaves for name in (f"{base}_orig", f"{base}_bar", base))
-    vector = re.match(r"^(sn_u|sn_v|u\d*|v\d*)$", leaf)
-    return bool(vector) and any(_PLAIN.match(name) or name == "w_bar" for name in leaves) and _is_row(leaves[leaf])
+    return False
 
 
 def _is_row(tensor: Tensor) -> bool:

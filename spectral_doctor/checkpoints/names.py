@@ -95,7 +95,7 @@ def step_clues(path: Path, tree: Mapping[str, object]) -> tuple[StepClue, ...]:
 
 def run_name(path: Path) -> str:
     """The file's name without its step, so that the files of one series share it: `netD_500.pt` → `netD`."""
-    return _without_step(stem(path))
+    return stem(path) if _BY_INDEX.match(stem(path)) else _without_step(stem(path))
 
 
 def run_folder(path: Path) -> str:
@@ -109,8 +109,7 @@ def run_folder(path: Path) -> str:
 def _name_clues(name: str, source: str) -> list[StepClue]:
     clues: list[StepClue] = []
     for unit, words in _UNITS.items():
-        pattern = rf"(?:^|[^a-z])(?:{words})[-_= ]?(\d+)|(\d+)[-_ ]?(?:{words})(?![a-z])"
-        for match in re.finditer(pattern, name, re.IGNORECASE):
+        for match in re.finditer(_with_unit(words), name, re.IGNORECASE):
             clues.append(StepClue(source, unit, int(match.group(1) or match.group(2))))
     thousands = re.fullmatch(r"(\d+)k", name)
     if thousands:
@@ -119,6 +118,11 @@ def _name_clues(name: str, source: str) -> list[StepClue]:
     if not clues and bare and bare[-1] not in _NO_STEP:
         clues.append(StepClue(source, "number", int(bare[-1])))
     return clues
+
+
+def _with_unit(words: str) -> str:
+    """A number behind its unit (`step=4000`), or before it (`4000_steps`, but not the 3 of `epoch=3-step=4000`)."""
+    return rf"(?<![a-z])(?:{words})[-_= ]?(\d+)|(\d+)[-_ ]?(?:{words})(?![a-z]|[-_= ]?\d)"
 
 
 def _key_clues(tree: Mapping[str, object]) -> list[StepClue]:
@@ -141,8 +145,7 @@ def _whole_number(value: object) -> int | None:
 
 def _without_step(name: str) -> str:
     for words in _UNITS.values():
-        name = re.sub(rf"(^|[-_. =])(?:{words})[-_= ]?\d+", r"\1", name, flags=re.IGNORECASE)
-        name = re.sub(rf"\d+[-_ ]?(?:{words})(?![a-z])", "", name, flags=re.IGNORECASE)
+        name = re.sub(_with_unit(words), "", name, flags=re.IGNORECASE)
     name = re.sub(r"^\d+k$", "", name)
     name = _COPIES.sub("", _TIMELESS.sub("", name))
     name = _BARE.sub("", name)

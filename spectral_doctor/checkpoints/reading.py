@@ -116,7 +116,10 @@ def _read_torch(path: Path, *, mmap: bool) -> Mapping[str, object]:
     try:
         with safe_globals(list(PLACEHOLDERS)), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            # torch.load goes by the name where it ends in .safetensors; an open file has none.
+            with path.open("rb") as file:
+                by_name = mmap and path.suffix != ".safetensors"
+                loaded = torch.load(path if by_name else file, map_location="cpu", weights_only=True, mmap=by_name)
     except pickle.UnpicklingError as error:
         raise UnsafeCheckpoint(path, _refused_names(path, str(error)), _RESAVE) from error
     except (

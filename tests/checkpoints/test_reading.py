@@ -1,0 +1,245 @@
+"""Opening files: every format, and nothing in a file ever runs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spectral_doctor.checkpoints.formats import Format, sniff
+from spectral_doctor.checkpoints.reading import read_tree
+from spectral_doctor.errors import CheckpointError, UnreadableCheckpoint, UnsafeCheckpoint, UnsupportedCheckpoint
+from tests import hostile
+from tests.builders import save
+
+WEIGHT = torch.arange(6.0).reshape(2, 3)
+
+
+def write_torch(path: Path) -> None:
+    """A torch zip."""
+    torch.save({"D": {"weight": WEIGHT}}, path)
+
+
+def write_legacy(path: Path) -> None:
+    """A torch file as before 1.6."""
+    torch.save({"D": {"weight": WEIGHT}}, path, _use_new_zipfile_serialization=False)
+
+
+def write_safetensors(path: Path) -> None:
+    """A single safetensors file."""
+    save_file({"D.weight": WEIGHT}, path)
+
+
+def write_npz(path: Path) -> None:
+    """A Chainer-like archive."""
+    with path.open("wb") as file:
+        np.savez(file, **{"D/weight": WEIGHT.numpy()})  # type: ignore[arg-type]
+
+
+FORMATS = [
+    (write_torch, Format.TORCH_ZIP),
+    (write_legacy, Format.TORCH_LEGACY),
+    (write_safetensors, Format.SAFETENSORS),
+    (write_npz, Format.NPZ),
+]
+
+
+def leaf(tree: object) -> Tensor:
+    """The one tensor of a tree."""
+    while isinstance(tree, dict):
+        (tree,) = tree.values()
+    assert isinstance(tree, Tensor)
+    return tree
+
+
+@pytest.mark.parametrize("name", ["D.pt", "D.pkl", "do_00001000", "D.txt", "D.safetensors"])
+@pytest.mark.parametrize(("write", "expected"), FORMATS)
+def test_content_decides_and_never_the_name(
+    tmp_path: Path, write: Callable[[Path], None], expected: Format, name: str
+) -> None:
+    """Every format is read under every ending, and under none."""
+    path = tmp_path / name
+    write(path)
+    file_format, tree, refused = read_tree(path)
+    assert (file_format, refused) == (expected, ())
+    torch.testing.assert_close(leaf(tree), WEIGHT)
+
+
+def test_sharded_safetensors_are_read_through_their_index(tmp_path: Path) -> None:
+    """All shards together are one checkpoint."""
+    save_file({"D.a": WEIGHT}, tmp_path / "model-00001-of-00002.safetensors")
+    save_file({"D.b": WEIGHT + 1}, tmp_path / "model-00002-of-00002.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    shards = {"D.a": "model-00001-of-00002.safetensors", "D.b": "model-00002-of-00002.safetensors"}
+    index.write_text(json.dumps({"weight_map": shards}))
+    file_format, tree, _ = read_tree(index)
+    assert file_format is Format.SAFETENSORS_INDEX
+    assert sorted(tree) == ["D.a", "D.b"]
+    index.write_text(json.dumps({"weight_map": {**shards, "D.c": "model-00003-of-00002.safetensors"}}))
+    with pytest.raises(UnreadableCheckpoint, match=r"its shard 'model-00003-of-00002.safetensors' is missing\.$"):
+        read_tree(index)
+    index.write_text(json.dumps({"weight_map": {"D.a": "../elsewhere.safetensors"}}))
+    with pytest.raises(UnsafeCheckpoint, match=r"its index points outside its folder, to '../elsewhere.safetensors'"):
+        read_tree(index)
+
+
+def test_value_holders_beside_the_weights_do_not_stop_the_reading(tmp_path: Path) -> None:
+    """Namespaces, paths and NumPy numbers come in as inert placeholders; a NumPy step keeps its value."""
+    content = {
+        "D": {"weight": WEIGHT},
+        "args": argparse.Namespace(lr=1e-4),
+        "where": Path("/somewhere"),
+        "step": np.int64(1200),
+        "fid": np.float64(7.5),
+        "history": np.arange(3),
+    }
+    _, tree, _ = read_tree(save(tmp_path, "a.pt", content))
+    assert (tree["step"], tree["fid"]) == (1200, 7.5)
+    assert not isinstance(tree["args"], argparse.Namespace)
+
+
+HOSTILE: list[tuple[str, Callable[[Path, Path], Path], str]] = [
+    ("a.pt", hostile.torch_zip, "it contains 'builtins.getattr'"),
+    ("a.pth", hostile.torch_legacy, ""),
+    ("a.pkl", hostile.plain_pickle, "a Python pickle"),
+    ("a.pkl", lambda path, canary: hostile.plain_pickle(path, canary, protocol=0), ""),
+    ("a.pkl", lambda path, canary: hostile.plain_pickle(path, canary, protocol=2), "a Python pickle"),
+    (".metadata", hostile.plain_pickle, "a torch.distributed checkpoint folder"),
+]
+
+
+@pytest.mark.parametrize(("name", "write", "sentence"), HOSTILE)
+def test_a_file_that_would_run_code_does_not(
+    tmp_path: Path, name: str, write: Callable[[Path, Path], Path], sentence: str
+) -> None:
+    """The file is refused, and the canary is never written."""
+    canary = tmp_path / "canary"
+    path = write(tmp_path / name, canary)
+    with pytest.raises(CheckpointError) as caught:
+        read_tree(path)
+    assert sentence in str(caught.value)
+    assert not canary.exists()
+
+
+def test_the_canary_would_sing(tmp_path: Path) -> None:
+    """The negative: with `weights_only=False` the same file does run its code."""
+    canary = tmp_path / "canary"
+    torch.load(hostile.torch_zip(tmp_path / "a.pt", canary), weights_only=False)
+    assert canary.read_text() == "executed"
+
+
+def test_an_object_array_in_an_npz_is_left_out_and_not_unpickled(tmp_path: Path) -> None:
+    """Chainer snapshots hold such arrays; their key is named."""
+    canary = tmp_path / "canary"
+    _, tree, refused = read_tree(hostile.npz_with_pickle(tmp_path / "a.npz", canary))
+    assert tree == {}
+    assert [(item.name, item.reason) for item in refused] == [
+        ("extra", "stored as a pickled object, which is not loaded")
+    ]
+    assert not canary.exists()
+
+
+def test_a_whole_module_is_refused_with_its_class_and_the_way_out(tmp_path: Path) -> None:
+    """`torch.save(model)` names its classes; the sentence says which, and what to save instead."""
+    path = save(tmp_path, "netD.pt", torch.nn.Linear(2, 2))
+    with pytest.raises(UnsafeCheckpoint) as caught:
+        read_tree(path)
+    assert str(caught.value) == (
+        f"{path}: refused: it contains 'torch.nn.modules.linear.Linear', which is code or an object of a class. "
+        "Only tensors and plain values are loaded. In the environment that wrote it, save the weights alone: "
+        "torch.save(discriminator.state_dict(), 'D.pt')."
+    )
+
+
+def test_a_compressed_torch_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    """A deflated member can be a thousand times larger than the file."""
+    path = hostile.compressed_torch(tmp_path / "a.pt", {"weight": torch.zeros(1000)})
+    with pytest.raises(UnsafeCheckpoint, match="is compressed, which torch.save never does"):
+        read_tree(path)
+
+
+def tar_file(path: Path) -> None:
+    """A .nemo-like tar."""
+    with tarfile.open(path, "w") as archive:
+        info = tarfile.TarInfo("model.ckpt")
+        info.size = 3
+        archive.addfile(info, io.BytesIO(b"abc"))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "kind", "sentence"),
+    [
+        (
+            "a.pt",
+            lambda path: path.write_bytes(b""),
+            UnreadableCheckpoint,
+            "cannot be read: the file is empty (0 bytes).",
+        ),
+        (
+            "a.pt",
+            lambda path: path.write_text("hello\n"),
+            UnreadableCheckpoint,
+            "cannot be read: it is a text file, not a checkpoint. Expected a PyTorch, safetensors or NumPy (.npz) file.",
+        ),
+        (
+            "a.json",
+            lambda path: path.write_text('{"a": 1}'),
+            UnreadableCheckpoint,
+            "cannot be read: it is a JSON text, not a checkpoint. Expected a PyTorch, safetensors or NumPy (.npz) file.",
+        ),
+        (
+            "a.nemo",
+            tar_file,
+            UnsupportedCheckpoint,
+            "a tar archive, which this version does not open. Unpack it and name the weight file that is inside.",
+        ),
+    ],
+)
+def test_what_is_no_checkpoint_says_what_it_is(
+    tmp_path: Path, name: str, write: Callable[[Path], object], kind: type[CheckpointError], sentence: str
+) -> None:
+    """One sentence: the file, what it is, the way out."""
+    path = tmp_path / name
+    write(path)
+    with pytest.raises(kind) as caught:
+        read_tree(path)
+    assert str(caught.value) == f"{path}: {sentence}"
+
+
+@pytest.mark.parametrize(("write", "_format"), FORMATS)
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+def test_a_torn_file_is_unreadable(
+    tmp_path: Path, write: Callable[[Path], None], _format: Format, share: float
+) -> None:
+    """Cut anywhere, every format ends in one sentence and never in a wrong tensor."""
+    whole, torn = tmp_path / "whole.pt", tmp_path / "torn.pt"
+    write(whole)
+    content = whole.read_bytes()
+    torn.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CheckpointError):
+        read_tree(torn)
+
+
+def test_a_tree_that_contains_itself_ends(tmp_path: Path) -> None:
+    """A pickle can nest a dict in itself; reading it stops at a fixed depth."""
+    content: dict[str, object] = {"weight": WEIGHT}
+    content["self"] = content
+    _, tree, _ = read_tree(save(tmp_path, "a.pt", content))
+    assert "weight" in tree
+
+
+def test_sniffing_names_foreign_formats(tmp_path: Path) -> None:
+    """HDF5 and unknown bytes are told apart from text."""
+    hdf5, noise = tmp_path / "a.h5", tmp_path / "a.bin"
+    hdf5.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    noise.write_bytes(bytes(range(200, 256)) * 20)
+    assert (sniff(hdf5), sniff(noise)) == (Format.HDF5, Format.UNKNOWN)

@@ -1,0 +1,134 @@
+"""The ladder of rooms: a module imports only from lines above its own."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "spectral_doctor"
+
+# One tuple a rung, lowest first; rooms of one rung do not import each other.
+LADDER: tuple[tuple[str, ...], ...] = (
+    ("version", "errors"),
+    ("spectrum",),
+    ("checkpoints",),
+    ("trajectory",),
+    ("diagnosis",),
+    ("inspection",),
+    ("report",),
+    ("cli",),
+)
+THIRD_PARTIES = {
+    "safetensors": ("checkpoints",),
+    "typer": ("cli",),
+    "rich": ("cli", "report"),
+    "matplotlib": ("report",),
+}
+WITHOUT_TORCH = ("errors", "diagnosis", "report", "inspection", "cli")
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted module name inside the package."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def rung_of(room: str) -> int:
+    """The height of a room on the ladder."""
+    return next(height for height, rooms in enumerate(LADDER) if room in rooms)
+
+
+def imports_of(source: str) -> Iterator[str]:
+    """Every module that a source text imports, at whatever depth of the code."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the room they come from"
+            yield node.module or ""
+
+
+def breaches(room: str, source: str) -> list[str]:
+    """The imports by which a source text in a room breaks the ladder."""
+    found = []
+    for module in imports_of(source):
+        top = module.split(".")[0]
+        if top == "spectral_doctor":
+            target = room_of(module)
+            if target and target != room and rung_of(target) >= rung_of(room):
+                found.append(f"{room} imports {module}")
+        elif room not in THIRD_PARTIES.get(top, (room,)) or (top == "torch" and room in WITHOUT_TORCH):
+            found.append(f"{room} imports {module}")
+    return found
+
+
+def sources() -> list[Path]:
+    """Every module of the package that is on the ladder."""
+    outside = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}
+    return sorted(path for path in PACKAGE.rglob("*.py") if path not in outside)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_the_rungs_below(path: Path) -> None:
+    """No room knows one that is built on it, and third parties stay in their rooms."""
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert breaches(room, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("spectrum", "from spectral_doctor.checkpoints.records import Form"),
+        ("diagnosis", "import torch"),
+        ("trajectory", "def f():\n    from rich.text import Text"),
+        ("spectrum", "import safetensors.torch"),
+        ("report", "from spectral_doctor.cli import main"),
+    ],
+)
+def test_a_breach_is_noticed(room: str, source: str) -> None:
+    """The check above fails where the ladder is broken."""
+    assert len(breaches(room, source)) == 1
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_prints_or_exits(path: Path) -> None:
+    """`print`, `sys.exit` and `typer.Exit` stand under `cli/` alone."""
+    if path.is_relative_to(PACKAGE / "cli"):
+        return
+    calls = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    assert calls.isdisjoint({"print", "sys.exit", "exit", "typer.Exit", "typer.echo"})
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_stay_small(path: Path) -> None:
+    """A file has at most 300 lines and a function at most 45."""
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    # The verb functions of the command line are mostly their options' help.
+    longest = 70 if path.is_relative_to(PACKAGE / "cli") else 45
+    assert [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= longest] == []
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_and_version_import_neither_torch_nor_matplotlib(argument: str) -> None:
+    """Asking what the tool is costs no heavy import."""
+    script = (
+        "import sys\n"
+        f"sys.argv = ['spectral-doctor', '{argument}']\n"
+        "from spectral_doctor.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code in (0, None), end.code\n"
+        "heavy = {'torch', 'matplotlib', 'numpy', 'safetensors'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

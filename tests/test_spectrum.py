@@ -1,0 +1,205 @@
+"""Singular values against an independent oracle, and the laws of every statistic."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spectral_doctor.errors import NonFiniteWeight, WeightError
+from spectral_doctor.spectrum import Spectrum, singular_values, spectrum_of, weight_matrices
+
+EPS = float(np.finfo(np.float64).eps)
+SHAPES = [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (5, 3), (8, 2), (2, 8), (10, 10), (16, 144), (144, 16), (64, 27)]
+
+
+def random_matrix(rows: int, columns: int, seed: int = 0) -> Tensor:
+    """A Gaussian matrix of that shape, the same for the same seed."""
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
+
+
+def oracle(matrix: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """The singular values by numpy's SVD in float64: another algorithm, another library."""
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = np.linalg.svd(matrix.double().numpy(), compute_uv=False)
+    return values
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_singular_values_agree_with_the_svd(shape: tuple[int, int]) -> None:
+    """The Gram matrix gives the SVD's values; its error is at most √(c·r·eps)·σ1 at the small end."""
+    matrix = random_matrix(*shape)
+    expected = oracle(matrix)
+    tolerance = math.sqrt(8 * min(shape) * EPS) * expected[0]
+    assert np.abs(singular_values(matrix) - expected).max() <= tolerance
+
+
+def test_a_wrong_value_would_be_noticed() -> None:
+    """The comparison above fails for values that are off by a part in a million."""
+    matrix = random_matrix(16, 144)
+    expected = oracle(matrix)
+    assert np.abs(singular_values(matrix) * (1 + 1e-6) - expected).max() > math.sqrt(8 * 16 * EPS) * expected[0]
+
+
+@pytest.mark.parametrize("smallest", [1e-4, 1e-7, 1e-10, 1e-13])
+def test_the_small_end_of_a_spectrum_is_exact(smallest: float) -> None:
+    """Below 1e-6·σ1, where the Gram matrix is blind, the QR way keeps the small values."""
+    size = 12
+    sigma = np.geomspace(1.0, smallest, size)
+    random = np.random.default_rng(0)
+    left = np.linalg.qr(random.standard_normal((size, size)))[0]
+    right = np.linalg.qr(random.standard_normal((40, size)))[0]
+    matrix = torch.from_numpy(left * sigma @ right.T)
+    # Above the floor the Gram way has a relative error of eps·(σ1/σ)²; below it the QR way has eps·σ1/σ.
+    relative = 64 * EPS * ((1 / smallest) ** 2 if smallest > 1e-6 else 1 / smallest)
+    assert singular_values(matrix)[-1] == pytest.approx(smallest, rel=relative)
+
+
+def test_float32_gram_would_lose_the_small_end() -> None:
+    """Why the Gram matrix is formed in float64: in float32 a value at 1e-4·σ1 is wrong."""
+    sigma = torch.tensor([1.0, 1e-4])
+    rotation = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    matrix = rotation @ torch.diag(sigma) @ rotation
+    gram = matrix @ matrix.T
+    by_float32 = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()[0].item()
+    assert abs(by_float32 - 1e-4) > 1e-6
+    assert singular_values(matrix)[-1] == pytest.approx(1e-4, rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+def test_no_scale_overflows_or_underflows(scale: float) -> None:
+    """Squares of very large or very small values stay finite and not zero."""
+    matrix = random_matrix(4, 9).double() * scale
+    assert singular_values(matrix) / scale == pytest.approx(oracle(matrix / scale), rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_narrow_floats_are_widened(dtype: torch.dtype) -> None:
+    """Half, bfloat16 and fp8 weights have the spectrum of their exact values."""
+    matrix = random_matrix(6, 20).to(dtype)
+    assert singular_values(matrix) == pytest.approx(oracle(matrix.to(torch.float32)), rel=1e-9)
+
+
+def test_quantised_sparse_and_complex_weights_have_a_spectrum() -> None:
+    """Each is made dense, and a complex matrix has real singular values."""
+    matrix = random_matrix(6, 20)
+    sparse = torch.where(matrix.abs() > 1, matrix, 0.0)
+    assert singular_values(sparse.to_sparse()) == pytest.approx(oracle(sparse), rel=1e-9)
+    rotated = matrix.to(torch.complex64) * 1j
+    assert singular_values(rotated) == pytest.approx(oracle(matrix), rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_is_an_error_and_never_a_number(value: float) -> None:
+    """NaN is counted and named; `torch.linalg.svdvals` can return numbers for it (pytorch #187759)."""
+    matrix = random_matrix(4, 9)
+    matrix[1, 2] = value
+    with pytest.raises(NonFiniteWeight, match=r"^1 of 36 values are NaN or infinite$"):
+        singular_values(matrix)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.empty(3, 0), r"^shape (3, 0) is empty$"),
+        (torch.empty(3, 4, device="meta"), "^a meta tensor: the file holds its shape and no values$"),
+        (torch.ones(3, 4, dtype=torch.int64), r"^torch.int64 values are not a weight$"),
+        (torch.empty(1).expand(20_000, 20_000), "^a 20000×20000 matrix is larger than is decomposed here$"),
+    ],
+)
+def test_a_tensor_without_a_spectrum_says_why(tensor: Tensor, message: str) -> None:
+    """Empty, meta, integer and oversized tensors are refused with their reason."""
+    with pytest.raises(WeightError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        singular_values(tensor)
+
+
+def test_a_zero_matrix_has_a_zero_spectrum() -> None:
+    """Nothing is divided by σ1 = 0."""
+    spectrum = spectrum_of(torch.zeros(3, 5))
+    assert spectrum.values == (0.0, 0.0, 0.0)
+    assert spectrum.relative == (0.0, 0.0, 0.0)
+    assert (spectrum.stable_rank, spectrum.effective_rank, spectrum.plateau_width) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "output_axis", "groups", "expected"),
+    [
+        (nn.Linear(5, 3), 0, 1, (3, 5)),
+        (nn.Conv1d(4, 6, 3), 0, 1, (6, 12)),
+        (nn.Conv2d(4, 6, 3), 0, 1, (6, 36)),
+        (nn.Conv3d(2, 3, 2), 0, 1, (3, 16)),
+        (nn.ConvTranspose2d(4, 6, 3), 1, 1, (6, 36)),
+        (nn.Conv2d(4, 6, 3, groups=2), 0, 2, (3, 18)),
+        (nn.ConvTranspose2d(4, 6, 3, groups=2), 1, 2, (3, 18)),
+    ],
+)
+def test_a_weight_becomes_one_matrix_a_group(
+    layer: nn.Module, output_axis: int, groups: int, expected: tuple[int, int]
+) -> None:
+    """Outputs are the rows, in every kind of layer."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    matrices = weight_matrices(weight, output_axis=output_axis, groups=groups)
+    assert [tuple(matrix.shape) for matrix in matrices] == [expected] * groups
+
+
+def test_a_transposed_weight_is_unfolded_as_spectral_norm_unfolds_it() -> None:
+    """torch's own spectral norm of a transposed convolution has the same σ1 as our matrix."""
+    layer = nn.utils.parametrizations.spectral_norm(nn.ConvTranspose2d(4, 6, 3), n_power_iterations=200)
+    original = layer.parametrizations.weight.original  # type: ignore[union-attr, index]
+    assert isinstance(original, Tensor)
+    normalised = layer.weight.detach()
+    (matrix,) = weight_matrices(normalised, output_axis=1)
+    assert spectrum_of(matrix).sigma_max == pytest.approx(1.0, abs=1e-4)
+    (wrong,) = weight_matrices(normalised)
+    assert abs(spectrum_of(wrong).sigma_max - 1.0) > 1e-2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_statistics_keep_their_laws(shape: tuple[int, int]) -> None:
+    """Bounds, scale invariance, and each definition computed the long way round."""
+    matrix = random_matrix(*shape)
+    spectrum, scaled = spectrum_of(matrix), spectrum_of(matrix * 7.0)
+    rank = min(shape)
+    assert spectrum.size == rank
+    assert spectrum.relative[0] == 1.0
+    assert list(spectrum.values) == sorted(spectrum.values, reverse=True)
+    assert 1.0 <= spectrum.stable_rank <= rank + 1e-9
+    assert 1.0 - 1e-9 <= spectrum.effective_rank <= rank + 1e-9
+    assert 1 / rank <= spectrum.plateau_width <= 1.0
+    norm = float(torch.linalg.matrix_norm(matrix.double(), "fro"))
+    assert spectrum.stable_rank == pytest.approx((norm / spectrum.sigma_max) ** 2, rel=1e-9)
+    shares = oracle(matrix) / oracle(matrix).sum()
+    assert spectrum.effective_rank == pytest.approx(float(np.prod(shares**-shares)), rel=1e-6)
+    assert scaled.relative == pytest.approx(spectrum.relative, rel=1e-6)
+    assert scaled.sigma_max == pytest.approx(7 * spectrum.sigma_max, rel=1e-6)
+
+
+def test_an_orthogonal_matrix_has_full_rank_by_every_measure() -> None:
+    """All σ equal: stable and effective rank are r and the plateau is the whole spectrum."""
+    spectrum = spectrum_of(torch.linalg.qr(random_matrix(6, 6).double())[0])
+    assert spectrum.stable_rank == pytest.approx(6)
+    assert spectrum.effective_rank == pytest.approx(6)
+    assert spectrum.plateau_width == 1.0
+
+
+def test_a_rank_one_spike_has_rank_one_by_every_measure() -> None:
+    """One σ alone: both ranks are 1 and the plateau is one value of r."""
+    spectrum = Spectrum((5.0, 0.0, 0.0, 0.0))
+    assert (spectrum.stable_rank, spectrum.effective_rank, spectrum.plateau_width) == (1.0, 1.0, 0.25)
+    assert (spectrum.ratio(1), spectrum.ratio(2), spectrum.ratio(99)) == (1.0, 0.0, 0.0)
+
+
+def test_the_plateau_counts_values_above_nine_tenths() -> None:
+    """The edge itself does not count."""
+    assert Spectrum((1.0, 0.95, 0.9, 0.89)).plateau_width == 0.5
+
+
+def test_a_shape_that_does_not_divide_is_refused() -> None:
+    """Groups must divide the first axis."""
+    with pytest.raises(WeightError, match=r"^shape \(6, 2, 3\) does not divide into 4 groups$"):
+        weight_matrices(torch.zeros(6, 2, 3), groups=4)
+    with pytest.raises(WeightError, match=r"^shape \(6,\) has fewer than two axes$"):
+        weight_matrices(torch.zeros(6))
