@@ -145,15 +145,15 @@ def _by_file(groups: _Groups, path: Path) -> tuple[str, FoundDiscriminator]:
         raise GeneratorOnly(path, f"key '{generator_keys[0]}'")
     if not unknown:
         raise NoDiscriminator(path, sorted({prefix or "(root)" for _, prefix in groups}))
-    prefix = min(unknown, key=_unwrap_rank)
-    tensors = unknown[prefix]
     name = run_name(path) or "discriminator"
     if role is Role.DISCRIMINATOR:
-        return prefix, FoundDiscriminator(name, Certainty.CONFIRMED, why, tensors)
-    if generator_keys or not _ends_in_one_output(tensors):
-        raise NoDiscriminator(path, sorted(unknown) if "" not in unknown else list(tensors))
+        prefix = min(unknown, key=_unwrap_rank)
+        return prefix, FoundDiscriminator(name, Certainty.CONFIRMED, why, unknown[prefix])
+    critics = [prefix for prefix, tensors in unknown.items() if _ends_in_one_output(tensors)]
+    if generator_keys or len(critics) != 1:
+        raise NoDiscriminator(path, sorted(unknown) if "" not in unknown else list(unknown[""]))
     why = "its last layer has one output, and no name says whose it is"
-    return prefix, FoundDiscriminator(name, Certainty.INFERRED, why, tensors)
+    return critics[0], FoundDiscriminator(name, Certainty.INFERRED, why, unknown[critics[0]])
 
 
 def _weighty(groups: _Groups, wanted: Part) -> dict[str, dict[str, Tensor]]:

@@ -29,6 +29,8 @@ _STYLES = {
 }
 _FORMS = {"plain": "–", "spectral norm": "SN", "weight norm": "WN"}
 _GROUP = re.compile(r"^(?P<layer>.*)\[group \d+/(?P<count>\d+)\]$")
+# Spaces at the end of a line, also those that a colour code closes.
+_TRAILING = re.compile(r"\s+((?:\x1b\[[0-9;]*m)*)\s*$")
 _SHOWN = 4
 _TREND_WIDTH = 8
 
@@ -57,7 +59,7 @@ def render_text(inspection: Inspection, *, width: int = 80, color: bool = False,
         console.print(_thresholds(inspection.diagnoses[0]))
     file = console.file
     assert isinstance(file, StringIO)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+    return "\n".join(_TRAILING.sub(r"\1", line) for line in file.getvalue().splitlines()) + "\n"
 
 
 def _diagnosis(diagnosis: Diagnosis, width: int, explain: bool) -> list[RenderableType]:

@@ -28,19 +28,41 @@ def tree(content: dict[str, Any]) -> dict[str, Any]:
 
 LAYOUTS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "BigGAN": ("D_copy1.pth", D, ["D"]),
-    "StudioGAN": ("model=D-best-weights-step=2000.pth", {"state_dict": D, "optimizer": ADAM, "step": 2000}, ["model=D-weights"]),
-    "mimicry": ("netD_500_steps.pth", {"model_state_dict": D, "optimizer_state_dict": ADAM, "global_step": 500}, ["netD"]),
+    "StudioGAN": (
+        "model=D-best-weights-step=2000.pth",
+        {"state_dict": D, "optimizer": ADAM, "step": 2000},
+        ["model=D-weights"],
+    ),
+    "mimicry": (
+        "netD_500_steps.pth",
+        {"model_state_dict": D, "optimizer_state_dict": ADAM, "global_step": 500},
+        ["netD"],
+    ),
     "Chainer": ("SNResNetProjectionDiscriminator_1000.npz", D, ["SNResNetProjectionDiscriminator"]),
     "rosinality": ("000500.pt", {"g": G, "d": D, "g_ema": G, "d_optim": ADAM, "g_optim": ADAM}, ["d"]),
-    "lucidrains": ("model_3.pt", {"GAN": {**prefixed("G.", G), **prefixed("D.", D), **prefixed("D_aug.D.", D)}}, ["GAN.D"]),
+    "lucidrains": (
+        "model_3.pt",
+        {"GAN": {**prefixed("G.", G), **prefixed("D.", D), **prefixed("D_aug.D.", D)}},
+        ["GAN.D"],
+    ),
     "gigagan": ("model.pt", {"G": G, "D": D, "D_opt": ADAM, "steps": 7}, ["D"]),
     "CycleGAN": ("latest_net_D_A.pth", D, ["net_D_A"]),
     "dcgan": ("netD_epoch_3.pth", D, ["netD"]),
     "SN-GAN": ("disc_10", D, ["disc"]),
-    "GAN_stability": ("model_00001000.pt", {"generator": G, "discriminator": D, "d_optimizer": ADAM, "it": 5}, ["discriminator"]),
+    "GAN_stability": (
+        "model_00001000.pt",
+        {"generator": G, "discriminator": D, "d_optimizer": ADAM, "it": 5},
+        ["discriminator"],
+    ),
     "taming": (
         "last.ckpt",
-        {"state_dict": {**prefixed("encoder.", G), **prefixed("loss.discriminator.main.", D), **prefixed("loss.perceptual_loss.net.", D)}},
+        {
+            "state_dict": {
+                **prefixed("encoder.", G),
+                **prefixed("loss.discriminator.main.", D),
+                **prefixed("loss.perceptual_loss.net.", D),
+            }
+        },
         ["state_dict.loss.discriminator"],
     ),
     "LlamaGen": ("0001000.pt", {"model": G, "ema": G, "discriminator": D, "optimizer_disc": ADAM}, ["discriminator"]),
@@ -59,28 +81,73 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         },
         ["mpd.discriminators.0", "mpd.discriminators.1", "msd.discriminators.0", "msd.discriminators.1"],
     ),
-    "ParallelWaveGAN": ("checkpoint-10steps.pkl", {"model": {"generator": G, "discriminator": D}, "optimizer": {"discriminator": ADAM}}, ["model.discriminator"]),
+    "ParallelWaveGAN": (
+        "checkpoint-10steps.pkl",
+        {"model": {"generator": G, "discriminator": D}, "optimizer": {"discriminator": ADAM}},
+        ["model.discriminator"],
+    ),
     "DAC": ("latest/discriminator/weights.pth", {"state_dict": D, "metadata": {}}, ["weights"]),
-    "AudioCraft": ("checkpoint.th", {"adv_losses": {"msstftd": {**prefixed("adversary.", D), "optimizer": ADAM}}}, ["adv_losses.msstftd.adversary"]),
-    "coqui": ("checkpoint_9.pth", {"model": {**prefixed("model_g.", G), **prefixed("model_d.", D)}, "step": 9}, ["model.model_d"]),
+    "AudioCraft": (
+        "checkpoint.th",
+        {"adv_losses": {"msstftd": {**prefixed("adversary.", D), "optimizer": ADAM}}},
+        ["adv_losses.msstftd.adversary"],
+    ),
+    "coqui": (
+        "checkpoint_9.pth",
+        {"model": {**prefixed("model_g.", G), **prefixed("model_d.", D)}, "step": 9},
+        ["model.model_d"],
+    ),
     "BasicSR": ("net_d_5000.pth", {"params": D}, ["net_d"]),
     "GFPGAN": ("net_d_left_eye_5000.pth", {"params": D, "params_ema": D}, ["net_d_left_eye"]),
     "KAIR": ("5000_D.pth", D, ["D"]),
     "mmgeneration": (
         "iter_100.pth",
-        {"state_dict": {**prefixed("generator.", G), **prefixed("generator_ema.", G), **prefixed("discriminator.", D)}, "optimizer": {"discriminator": ADAM}},
+        {
+            "state_dict": {
+                **prefixed("generator.", G),
+                **prefixed("generator_ema.", G),
+                **prefixed("discriminator.", D),
+            },
+            "optimizer": {"discriminator": ADAM},
+        },
         ["state_dict.discriminator"],
     ),
-    "imaginaire": ("epoch_00001_iteration_000000100_checkpoint.pt", {"net_G": prefixed("module.", G), "net_D": prefixed("module.", D), "opt_D": ADAM}, ["net_D"]),
-    "pix2pixHD": ("10_net_D.pth", {**prefixed("layer0.", D), **prefixed("layer1.", D)}, ["net_D.layer0", "net_D.layer1"]),
-    "pix2pixHD features": ("10_net_D.pth", {**prefixed("scale0_layer0.", D), **prefixed("scale1_layer0.", D)}, ["net_D.scale0", "net_D.scale1"]),
-    "projected": ("x.pt", {"D": {**prefixed("discriminator.mini_discs.0.", D), **prefixed("discriminator.mini_discs.1.", D), **prefixed("feature_network.", D)}}, ["D.discriminator.mini_discs.0", "D.discriminator.mini_discs.1"]),
+    "imaginaire": (
+        "epoch_00001_iteration_000000100_checkpoint.pt",
+        {"net_G": prefixed("module.", G), "net_D": prefixed("module.", D), "opt_D": ADAM},
+        ["net_D"],
+    ),
+    "pix2pixHD": (
+        "10_net_D.pth",
+        {**prefixed("layer0.", D), **prefixed("layer1.", D)},
+        ["net_D.layer0", "net_D.layer1"],
+    ),
+    "pix2pixHD features": (
+        "10_net_D.pth",
+        {**prefixed("scale0_layer0.", D), **prefixed("scale1_layer0.", D)},
+        ["net_D.scale0", "net_D.scale1"],
+    ),
+    "projected": (
+        "x.pt",
+        {
+            "D": {
+                **prefixed("discriminator.mini_discs.0.", D),
+                **prefixed("discriminator.mini_discs.1.", D),
+                **prefixed("feature_network.", D),
+            }
+        },
+        ["D.discriminator.mini_discs.0", "D.discriminator.mini_discs.1"],
+    ),
     "DDP and compile": ("netD.pt", prefixed("_orig_mod.module.", D), ["netD"]),
-    "DMD2": ("pytorch_model_1.bin", {**prefixed("cls_pred_branch.", D), **prefixed("fake_unet.", G)}, ["cls_pred_branch"]),
+    "DMD2": (
+        "pytorch_model_1.bin",
+        {**prefixed("cls_pred_branch.", D), **prefixed("fake_unet.", G)},
+        ["cls_pred_branch"],
+    ),
     "accelerate": ("model_1.safetensors", D, ["model_1"]),
     "critic": ("critic.pt", D, ["critic"]),
     "by shape": ("weights.pt", D, ["weights"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

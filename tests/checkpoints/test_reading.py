@@ -21,6 +21,7 @@ from spectral_doctor.errors import CheckpointError, UnreadableCheckpoint, Unsafe
 from tests import hostile
 from tests.builders import save
 
+EXPECTED = "Expected a PyTorch, safetensors or NumPy (.npz) file."
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 
 
@@ -163,7 +164,7 @@ def test_a_whole_module_is_refused_with_its_class_and_the_way_out(tmp_path: Path
 def test_a_compressed_torch_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     """A deflated member can be a thousand times larger than the file."""
     path = hostile.compressed_torch(tmp_path / "a.pt", {"weight": torch.zeros(1000)})
-    with pytest.raises(UnsafeCheckpoint, match="is compressed, which torch.save never does"):
+    with pytest.raises(UnsafeCheckpoint, match=r"is compressed, which torch\.save never does"):
         read_tree(path)
 
 
@@ -188,13 +189,13 @@ def tar_file(path: Path) -> None:
             "a.pt",
             lambda path: path.write_text("hello\n"),
             UnreadableCheckpoint,
-            "cannot be read: it is a text file, not a checkpoint. Expected a PyTorch, safetensors or NumPy (.npz) file.",
+            f"cannot be read: it is a text file, not a checkpoint. {EXPECTED}",
         ),
         (
             "a.json",
             lambda path: path.write_text('{"a": 1}'),
             UnreadableCheckpoint,
-            "cannot be read: it is a JSON text, not a checkpoint. Expected a PyTorch, safetensors or NumPy (.npz) file.",
+            f"cannot be read: it is a JSON text, not a checkpoint. {EXPECTED}",
         ),
         (
             "a.nemo",

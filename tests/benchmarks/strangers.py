@@ -1,0 +1,73 @@
+"""Strangers' checkpoints: is every discriminator reported, every lone generator recognised, every σ right?
+
+    python tests/benchmarks/strangers.py ../shared/checkpoints
+
+Reads MANIFEST.tsv in that folder (columns `path` and `kind`, which starts with D or G), runs the `inspect`
+verb on every file, and compares every singular value with `numpy.linalg.svd` in float64. The last line is one
+JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from typer.testing import CliRunner
+
+from spectral_doctor.checkpoints import load_checkpoint
+from spectral_doctor.cli import app
+from spectral_doctor.spectrum import singular_values
+
+
+def exit_code_of(path: Path) -> tuple[int, str]:
+    """Run `inspect` on a file and return its exit code and the verdict word of its report."""
+    result = CliRunner().invoke(app, ["inspect", str(path), "--format", "json"])
+    if result.exit_code:
+        return result.exit_code, ""
+    return 0, ", ".join(item["diagnosis"]["verdict"] for item in json.loads(result.stdout)["series"])
+
+
+def worst_error(path: Path) -> tuple[float, int]:
+    """The largest |σ − σ_numpy|/σ1 over all layers of a checkpoint, and the number of layers."""
+    worst, count = 0.0, 0
+    for discriminator in load_checkpoint(path).discriminators:
+        for layer in discriminator.layers:
+            exact = np.linalg.svd(layer.matrix.double().numpy(), compute_uv=False)
+            worst = max(worst, float(np.abs(singular_values(layer.matrix) - exact).max() / exact[0]))
+            count += 1
+    return worst, count
+
+
+def main() -> None:
+    """Go through the manifest and print a line a file, then the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args().folder
+    counts: Counter[str] = Counter()
+    worst, layers = 0.0, 0
+    with (folder / "MANIFEST.tsv").open(encoding="utf-8") as manifest:
+        for row in csv.DictReader(manifest, delimiter="\t"):
+            path = folder / row["path"]
+            code, verdict = exit_code_of(path)
+            kind = row["kind"][0]
+            counts[kind] += 1
+            counts[f"{kind} right"] += code == (0 if kind == "D" else 3)
+            print(f"{kind} exit {code} {verdict or '-':20} {row['path']}")
+            if code == 0:
+                error, number = worst_error(path)
+                worst, layers = max(worst, error), layers + number
+    figures = {
+        "discriminators_reported": f"{counts['D right']}/{counts['D']}",
+        "generators_recognised": f"{counts['G right']}/{counts['G']}",
+        "layers": layers,
+        "largest_error": float(f"{worst:.3g}"),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""The verb as a user runs it: exit codes, streams, bad input, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from spectral_doctor.cli.boundary import ExitCode, exit_code
+from spectral_doctor.errors import CheckpointError, DoctorError, NothingToExamine, UsageError, WeightError
+from tests import hostile
+from tests.builders import save, small_discriminator, small_generator
+
+COLLAPSED = {"conv.weight": torch.outer(torch.ones(16), torch.ones(144)).reshape(16, 16, 3, 3) + 0.001 * torch.randn(
+    16, 16, 3, 3, generator=torch.Generator().manual_seed(0)
+)}  # fmt: skip
+
+
+def as_spectral_norm(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same convolutions in the old spectral norm form."""
+    out: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim == 4:
+            layer = name.removesuffix(".weight")
+            out |= {
+                f"{layer}.weight_orig": tensor,
+                f"{layer}.weight_u": torch.ones(tensor.shape[0]),
+                f"{layer}.weight_v": torch.ones(tensor[0].numel()),
+            }
+    return out
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, as a user does."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "spectral_doctor", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def nan_weights() -> dict[str, torch.Tensor]:
+    """A discriminator with one NaN."""
+    tensors = small_discriminator()
+    tensors["conv2.weight"][0, 0, 0, 0] = float("nan")
+    return tensors
+
+
+def torn(folder: Path) -> Path:
+    """A zip without its end."""
+    whole = save(folder, "whole.pth", small_discriminator())
+    path = folder / "netD.pth"
+    path.write_bytes(whole.read_bytes()[:3000])
+    whole.unlink()
+    return path
+
+
+def written(path: Path, content: bytes) -> Path:
+    """A file of those bytes."""
+    path.write_bytes(content)
+    return path
+
+
+BAD_INPUT: dict[str, tuple[Callable[[Path], Path], ExitCode, str]] = {
+    "missing file": (lambda folder: folder / "no.pt", ExitCode.USAGE, "no such file or folder"),
+    "empty folder": (lambda folder: folder, ExitCode.NOTHING_EXAMINED, "no checkpoint found (no file there)"),
+    "folder of text files": (
+        lambda folder: written(folder / "log.txt", b"loss 1.0\n").parent,
+        ExitCode.NOTHING_EXAMINED,
+        "no checkpoint found (1 file looked at)",
+    ),
+    "text file": (
+        lambda folder: written(folder / "log.txt", b"loss 1.0\n"),
+        ExitCode.UNREADABLE,
+        "it is a text file, not a checkpoint",
+    ),
+    "truncated zip": (torn, ExitCode.UNREADABLE, "a zip file without its end"),
+    "empty file": (lambda folder: written(folder / "netD.pt", b""), ExitCode.UNREADABLE, "the file is empty (0 bytes)"),
+    "generator only": (
+        lambda folder: save(folder, "netG.pt", small_generator()),
+        ExitCode.NOTHING_EXAMINED,
+        "only a generator is here (file name 'netG.pt')",
+    ),
+    "only meta tensors": (
+        lambda folder: save(folder, "netD.pt", {"conv.weight": torch.empty(4, 4, device="meta")}),
+        ExitCode.NOTHING_EXAMINED,
+        "a meta tensor",
+    ),
+    "code in a zip": (
+        lambda folder: hostile.torch_zip(folder / "netD.pt", folder / "canary"),
+        ExitCode.UNREADABLE,
+        "refused: it contains 'builtins.getattr'",
+    ),
+    "code in a legacy file": (
+        lambda folder: hostile.torch_legacy(folder / "netD.pt", folder / "canary"),
+        ExitCode.UNREADABLE,
+        "refused: it contains",
+    ),
+    "code in a pickle": (
+        lambda folder: hostile.plain_pickle(folder / "network-snapshot.pkl", folder / "canary"),
+        ExitCode.UNREADABLE,
+        "a Python pickle, which this version does not open. Nothing in it was run.",
+    ),
+    "unwritable plot": (
+        lambda folder: save(folder, "netD.pt", small_discriminator()),
+        ExitCode.USAGE,
+        "the folder '/no/such/folder' does not exist",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_ends_in_one_sentence(tmp_path: Path, case: str) -> None:
+    """The right exit code, one `error:` on stderr, nothing on stdout, no traceback, no canary."""
+    build, code, sentence = BAD_INPUT[case]
+    path = build(tmp_path)
+    extra = ["--plot", "/no/such/folder/a.png"] if case == "unwritable plot" else []
+    result = run("inspect", path, *extra)
+    assert result.returncode == code, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert not (tmp_path / "canary").exists()
+
+
+def test_nan_weights_are_a_finding_and_no_error(tmp_path: Path) -> None:
+    """Examined is examined: exit 0, and 1 where the user asked to fail."""
+    path = save(tmp_path, "netD.pt", nan_weights())
+    plain, failing = run("inspect", path), run("inspect", path, "--fail-on", "collapsed")
+    assert (plain.returncode, failing.returncode) == (0, 1)
+    assert "NON-FINITE  1 values are NaN or infinite in 'conv2' in the one checkpoint given." in plain.stdout
+
+
+def test_two_runs_in_one_folder_are_reported_one_by_one(tmp_path: Path) -> None:
+    """Mixed runs are told apart and told about."""
+    save(tmp_path, "netD_1.pth", small_discriminator())
+    save(tmp_path, "netD_2.pth", as_spectral_norm(small_discriminator()))
+    result = run("inspect", tmp_path)
+    assert result.returncode == 0
+    assert "the files hold 2 different networks under one name" in " ".join(result.stdout.split())
+
+
+def test_exit_codes_follow_the_verdict(tmp_path: Path) -> None:
+    """`--fail-on` decides; without it a verdict is not a failure."""
+    collapsed = save(tmp_path, "netD_1.pth", as_spectral_norm(COLLAPSED))
+    healthy = save(tmp_path / "h", "netD_1.pth", as_spectral_norm(small_discriminator()))
+    assert run("inspect", collapsed).returncode == 0
+    for level, expected in (("collapsed", 1), ("declining", 1), ("never", 0)):
+        assert run("inspect", collapsed, "--fail-on", level).returncode == expected
+    assert run("inspect", healthy, "--fail-on", "declining").returncode == 0
+
+
+def test_a_torn_file_does_not_hide_the_rest(tmp_path: Path) -> None:
+    """What can be examined is, and the torn file is named."""
+    torn(tmp_path)
+    save(tmp_path, "netD_5.pth", small_discriminator())
+    result = run("inspect", tmp_path)
+    assert result.returncode == 0
+    assert "Could not be used:" in result.stdout
+
+
+def test_the_key_of_the_discriminator_can_be_given(tmp_path: Path) -> None:
+    """Where no name tells; a key that is nowhere is a usage error."""
+    headless = {name: tensor for name, tensor in small_discriminator().items() if not name.startswith("head")}
+    path = save(tmp_path, "a.pt", {"x": headless, "y": small_generator()})
+    assert run("inspect", path).returncode == ExitCode.NOTHING_EXAMINED
+    named = run("inspect", path, "--discriminator", "x", "--exclude", "conv1", "--explain")
+    assert named.returncode == 0
+    assert "Skipped: conv1: excluded by --exclude." in named.stdout
+    wrong = run("inspect", path, "--discriminator", "z")
+    assert wrong.returncode == ExitCode.USAGE
+    assert wrong.stderr == (
+        "error: --discriminator 'z': no file has tensors below that key; the keys that hold tensors are 'x', 'y'.\n"
+    )
+
+
+def test_json_goes_to_stdout_and_comes_back(tmp_path: Path) -> None:
+    """The JSON of one run is the input of the next, with the same verdict."""
+    path = save(tmp_path, "netD_1.pth", as_spectral_norm(COLLAPSED))
+    first = run("inspect", path, "--format", "json")
+    assert first.stderr == ""
+    history = written(tmp_path / "history.json", first.stdout.encode())
+    second = run("inspect", history, "--format", "json")
+    assert json.loads(second.stdout) == json.loads(first.stdout)
+    assert "COLLAPSED" in run("inspect", history).stdout
+
+
+def test_a_plot_is_written_and_inputs_never_are(tmp_path: Path) -> None:
+    """A new file appears; a wrong ending or an input's own path is refused; the input's bytes stay."""
+    path = save(tmp_path, "netD_1.pth", small_discriminator())
+    before = path.read_bytes()
+    picture = tmp_path / "spectra.png"
+    assert run("inspect", path, "--plot", picture).returncode == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    wrong = run("inspect", path, "--plot", tmp_path / "spectra.gif")
+    assert wrong.returncode == ExitCode.USAGE
+    assert "expected a file that ends in .png, .svg or .pdf" in wrong.stderr
+    disguised = tmp_path / "netD_2.png"
+    path.rename(disguised)
+    assert "one of the inputs, which are never overwritten" in run("inspect", disguised, "--plot", disguised).stderr
+    assert disguised.read_bytes() == before
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["netD_2.png", "spectra.png"]
+
+
+def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
+    """Keys with escape sequences reach neither the terminal nor the JSON raw."""
+    path = save(tmp_path, "netD.pt", {"\x1b[31mconv.weight": torch.randn(16, 16), "a\nb.weight": torch.randn(16, 16)})
+    for report_format in ("text", "json"):
+        result = run("inspect", path, "--format", report_format, "--plot", tmp_path / "a.svg")
+        assert result.returncode == 0
+        assert "\x1b" not in result.stdout
+    assert "\x1b" not in (tmp_path / "a.svg").read_text()
+
+
+def test_an_ascii_terminal_gets_a_report_too(tmp_path: Path) -> None:
+    """A locale without σ degrades and does not crash."""
+    path = save(tmp_path, "netD.pt", small_discriminator())
+    assert run("inspect", path, PYTHONIOENCODING="ascii").returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    """`… | head -1` leaves no traceback."""
+    path = save(tmp_path, "netD.pt", small_discriminator())
+    command = f"{sys.executable} -m spectral_doctor inspect {path} | head -1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+
+
+def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
+    """Ctrl-C says so in a line, and is no finding."""
+    paths = [save(tmp_path, f"netD_{step}.pth", {"a.weight": torch.randn(700, 6000)}) for step in range(6)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "spectral_doctor", "inspect", *map(str, paths)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        time.sleep(2.5)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode in (0, 130)
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("x"), ExitCode.USAGE),
+        (NothingToExamine("x"), ExitCode.NOTHING_EXAMINED),
+        (CheckpointError("x"), ExitCode.UNREADABLE),
+        (WeightError("x"), ExitCode.UNREADABLE),
+    ],
+)
+def test_every_kind_of_error_has_its_exit_code(error: DoctorError, code: ExitCode) -> None:
+    """No error is mistaken for a finding."""
+    assert exit_code(error) is code
+
+
+def test_a_fault_of_our_own_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected exception is one line and exit 4."""
+    from typer.testing import CliRunner
+
+    from spectral_doctor import inspection
+    from spectral_doctor.cli import app
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr(inspection, "inspect_paths", fail)
+    result = CliRunner().invoke(app, ["inspect", str(tmp_path)])
+    assert result.exit_code == ExitCode.UNREADABLE
+    assert "internal error: ZeroDivisionError: boom" in result.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["inspect"], ["inspect", "x", "--format", "xml"], ["operate"]])
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    """Missing or unknown arguments are usage errors."""
+    assert run(*arguments).returncode == ExitCode.USAGE
+
+
+def test_the_version_is_printed() -> None:
+    """Name and number, on stdout."""
+    assert run("--version").stdout == "spectral-doctor 0.1.0\n"

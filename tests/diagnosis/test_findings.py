@@ -1,0 +1,65 @@
+"""Faults that are no spectral collapse: where each is found, and the nearest case where it is not."""
+
+from __future__ import annotations
+
+from spectral_doctor.diagnosis.findings import find_faults
+from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds
+from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+from tests.builders import identity, layer_over_steps, plateau_spectrum, series
+
+
+def faults(trajectory: SpectralTrajectory) -> list[Finding]:
+    """The faults of a series under the default thresholds."""
+    return list(find_faults(trajectory, Thresholds()))
+
+
+def with_sizes(sizes: list[float]) -> LayerTrajectory:
+    """A layer whose σ1 takes the given values."""
+    return LayerTrajectory(
+        identity("conv"), tuple(plateau_spectrum(0.9, sigma_max=size) for size in sizes), (0,) * len(sizes)
+    )
+
+
+def test_a_healthy_series_has_no_fault() -> None:
+    """The negative of them all."""
+    assert faults(series(layer_over_steps("conv", [0.9, 0.91, 0.92]))) == []
+
+
+def test_values_that_are_not_finite_name_layer_and_step() -> None:
+    """Since when, where, and whether it still is so."""
+    (finding,) = faults(series(layer_over_steps("a", [0.9, None, None]), layer_over_steps("b", [0.9, 0.8, 0.7])))
+    assert (finding.kind, finding.layers, finding.since, finding.current) == (FindingKind.NON_FINITE, ("a",), 100, True)
+    assert finding.sentence == "1 values are NaN or infinite in 'a' at step 100"
+    (healed,) = faults(series(layer_over_steps("a", [0.9, None, 0.9])))
+    assert not healed.current
+    assert healed.sentence.endswith("and finite again at the last")
+
+
+def test_growth_of_sigma_1_is_exploding_only_at_its_largest() -> None:
+    """Three-fold since the last checkpoint to a new maximum; a spike that healed, or slow growth, is not."""
+    (finding,) = faults(series(with_sizes([1.0, 1.1, 4.0])))
+    assert finding.kind is FindingKind.EXPLODING
+    assert finding.sentence == "σ1 of 'conv' has grown up to 3.6-fold at step 200"
+    assert faults(series(with_sizes([1.0, 9.0, 1.0]))) == []
+    assert faults(series(with_sizes([5.0, 1.0, 4.0]))) == []
+    assert faults(series(with_sizes([1.0, 2.0, 4.0]))) == []
+
+
+def test_the_same_weights_again_are_unchanged() -> None:
+    """Equal to the last bit: the layer, or the whole discriminator, is not being trained."""
+    still = LayerTrajectory(identity("a"), (plateau_spectrum(0.9),) * 3, (0, 0, 0))
+    moving = layer_over_steps("b", [0.9, 0.91, 0.92])
+    (one,) = faults(series(still, moving))
+    assert (one.kind, one.layers, one.since) == (FindingKind.UNCHANGED, ("a",), 0)
+    assert one.sentence == "'a' has not changed since step 0"
+    (whole,) = faults(series(still))
+    assert whole.sentence == "no layer has changed since step 0: the discriminator is not being trained"
+
+
+def test_a_zero_weight_is_named() -> None:
+    """A layer of zeros passes nothing on."""
+    zero = LayerTrajectory(identity("a", rank=4), (Spectrum((0.0,) * 4),), (0,))
+    (finding,) = faults(series(zero))
+    assert finding.kind is FindingKind.ZERO
+    assert finding.sentence == "every value is zero in 'a' in the one checkpoint given"

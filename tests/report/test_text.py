@@ -1,0 +1,141 @@
+"""The report as a person sees it, to the letter."""
+
+from __future__ import annotations
+
+import pytest
+
+from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
+from spectral_doctor.diagnosis.rules import diagnose
+from spectral_doctor.inspection import Inspection
+from spectral_doctor.report.sparkline import sparkline
+from spectral_doctor.report.text import render_text
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+from tests.builders import identity, layer_over_steps, plateau_spectrum, series
+
+THRESHOLDS = """\
+Thresholds (provisional: published, not yet calibrated here)
+- collapsed: the best layer's σk/σ1 is below 0.80 (k = 5 from rank 32 on; Liu et
+al. 2019, curves digitised)
+- declining: the best σ2/σ1 is below 0.95 (rank ≥ 32), or the best layer's σk/σ1
+has fallen by more than 0.05 for two checkpoints or in most layers (same source)
+- judged are layers of rank ≥ 8; under spectral norm only the normalised ones;
+without it a low plateau counts only where it has fallen in this series
+- exploding: σ1 has grown 3-fold since the checkpoint before, to its largest so
+far
+"""
+
+
+def report(trajectory: SpectralTrajectory, **options: bool) -> str:
+    """The text report on one series."""
+    return render_text(Inspection((diagnose(trajectory),), (), ()), **options)
+
+
+def collapsing() -> SpectralTrajectory:
+    """A body that collapses at step 300, beside a shortcut and a head that are not judged."""
+    head = LayerTrajectory(
+        identity("head", kind="linear", rank=1),
+        tuple(plateau_spectrum(1.0, 1, 0.5 + 0.1 * step) for step in range(5)),
+        (0,) * 5,
+    )
+    return series(
+        layer_over_steps("block1.c1", [0.97, 0.98, 0.96, 0.7, 0.4]),
+        layer_over_steps("block1.c2", [0.95, 0.97, 0.95, 0.6, 0.2]),
+        layer_over_steps("block1.c_sc", [0.9, 0.8, 0.7, 0.6, 0.5], rank=3),
+        head,
+    )
+
+
+def test_the_report_of_a_collapse() -> None:
+    """Table, verdict with its evidence, where to resume, thresholds: the golden report."""
+    assert report(collapsing()) == (
+        "netD: 5 checkpoints, step 0 to 400 (from file name)\n"
+        "layer            matrix  norm   σ1  σk/σ1  >0.9  deficit  trend     layer is\n"
+        "─────────────────────────────────────────────────────────────────────────────\n"
+        "block1.c1        64×576  SN      1   0.40  0.02     0.58  ███▆▄     collapsed\n"
+        "block1.c2        64×576  SN      1   0.20  0.02     0.78  ███▅▂     collapsed\n"
+        "block1.c_sc        3×27  SN      1   0.50  0.33     0.29  █▇▆▅▅     rank 3\n"
+        "head                1×9  SN    0.9         1.00     0.00  █████     rank 1\n"
+        "COLLAPSED (provisional)  Even the best layers have lost their plateau since step\n"
+        "300: the best plateau, in block1.c1, is 0.40, down from 0.98 at 100.\n"
+        "Resume from run/netD_200.pth (step 200), the last healthy checkpoint before the\n"
+        "onset between step 200 and 300.\n"
+        "\n" + THRESHOLDS
+    )
+
+
+def test_a_healthy_report_names_what_to_build_on() -> None:
+    """No onset, no resume advice, but the latest good checkpoint."""
+    text = report(series(layer_over_steps("conv", [0.96, 0.97])))
+    assert "HEALTHY (provisional)  No spectral collapse: 1 of 1 judged layers keep their\nplateau" in text
+    assert "Latest checkpoint to build on: run/netD_100.pth." in text
+
+
+def test_every_line_fits_eighty_columns() -> None:
+    """Also with long names, which keep their end."""
+    long = series(layer_over_steps("discriminator.blocks.0.residual.convolution_1", [0.97, 0.5]))
+    text = report(long)
+    assert "…al.convolution_1" in text or "…" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_keys_cannot_drive_the_terminal() -> None:
+    """Escape sequences and rich's own markup in a name are shown, not obeyed."""
+    text = report(series(layer_over_steps("[bold]\x1b[2J", [0.97])))
+    assert "\x1b" not in text
+    assert r"[bold]\x1b[2J" in text
+
+
+def test_grouped_convolutions_take_one_row() -> None:
+    """The group with the lowest plateau stands for the layer."""
+    groups = [layer_over_steps(f"conv[group {index}/2]", [value]) for index, value in ((1, 0.9), (2, 0.5))]
+    rows = [line for line in report(series(*groups)).splitlines() if "groups)" in line]
+    assert len(rows) == 1
+    assert "0.50" in rows[0]
+
+
+def test_faults_stand_below_the_verdict() -> None:
+    """A layer that is not finite says so in its row and in a sentence."""
+    text = report(series(layer_over_steps("a", [0.9, None]), layer_over_steps("b", [0.95, 0.96])))
+    assert "NaN/Inf" in text
+    assert "NON-FINITE  1 values are NaN or infinite in 'a' at step 100." in text
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_what_was_left_out_is_listed(explain: bool) -> None:
+    """By reason, a few names of each; `explain` lists them all, and why the discriminator is one."""
+    files = tuple(LeftOut(f"run/log{index}.txt", "text file") for index in range(6))
+    trajectory = SpectralTrajectory(
+        **{**vars(collapsing()), "skipped": (SkippedLayer("norm.weight", "a normalisation's scale"),)}
+    )
+    text = render_text(Inspection((diagnose(trajectory),), files, ("a.pt: cannot be read.",)), explain=explain)
+    text = " ".join(text.split())
+    assert "Skipped: norm.weight: a normalisation's scale." in text
+    assert "Could not be used: a.pt: cannot be read." in text
+    assert ("and 2 more (--explain lists them): text file." in text) is not explain
+    assert ("log5.txt" in text) is explain
+    assert ("Taken for a discriminator: confirmed: key 'netD'." in text) is explain
+
+
+def test_color_is_asked_for_and_never_guessed() -> None:
+    """Without it there is no escape sequence; with it the text below is the same."""
+    import re
+
+    plain = report(collapsing())
+    colored = report(collapsing(), color=True)
+    assert "\x1b[" not in plain
+    assert "\x1b[" in colored
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == plain
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([0.0, 0.5, 1.0], "▁▅█"),
+        ([None, 0.99], "×█"),
+        ([], ""),
+        ([index / 100 for index in range(101)], "▁▂▃▄▅▆▇█"),
+    ],
+)
+def test_sparklines(values: list[float | None], line: str) -> None:
+    """Levels, gaps, and thinning that keeps both ends."""
+    assert sparkline(values, 8) == line

@@ -1,0 +1,74 @@
+"""The history file: exact both ways, and precise about what is wrong with one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.trajectory.history import HISTORY_VERSION, read_history, series_to_json
+from spectral_doctor.trajectory.records import SpectralTrajectory
+from tests.builders import layer_over_steps, series
+
+
+def write(path: Path, *trajectories: SpectralTrajectory, **changes: object) -> Path:
+    """Write a history file of the given series."""
+    document = {"schema": HISTORY_VERSION, "series": [series_to_json(item) for item in trajectories], **changes}
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_a_history_comes_back_as_it_was(tmp_path: Path) -> None:
+    """Every float to the last bit, and what was not finite."""
+    trajectory = series(layer_over_steps("a", [0.9, 1 / 3, None]), layer_over_steps("b", [0.1, 0.2, 0.3], rank=7))
+    assert read_history(write(tmp_path / "h.json", trajectory)) == (trajectory,)
+
+
+def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """The JSON of a good series with one thing changed."""
+    entry = series_to_json(series(layer_over_steps("a", [0.9, 0.8], rank=4)))
+    change(entry)
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda entry: entry.pop("steps"), "cannot be read: a history without the entry 'steps'."),
+        (lambda entry: entry.update(steps=[2, 1]), "steps must be there and increase, got [2, 1]"),
+        (lambda entry: entry.update(checkpoints=[]), "0 checkpoints for 2 steps"),
+        (lambda entry: entry["layers"][0].update(singular_values=[[1.0] * 4]), "layer 0: 1 spectra for 2 steps"),
+        (
+            lambda entry: entry["layers"][0].update(singular_values=[[1.0], [1.0]]),
+            "layer 0: 1 singular values for a matrix of rank 4",
+        ),
+        (
+            lambda entry: entry["layers"][0].update(singular_values=[[1.0, 0.5, 0.6, 0.1]] * 2),
+            "layer 0: singular values must descend",
+        ),
+        (
+            lambda entry: entry["layers"][0].update(singular_values=[[1.0, 0.5, 0.1, -0.1]] * 2),
+            "layer 0: singular values must be finite and not negative",
+        ),
+    ],
+)
+def test_a_wrong_history_says_what_is_wrong(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], sentence: str
+) -> None:
+    """The series, the layer and the rule that was broken."""
+    path = tmp_path / "h.json"
+    path.write_text(json.dumps({"schema": HISTORY_VERSION, "series": [broken(change)]}))
+    with pytest.raises(UnreadableCheckpoint) as caught:
+        read_history(path)
+    assert sentence in str(caught.value)
+
+
+def test_a_history_of_another_version_is_refused(tmp_path: Path) -> None:
+    """The schema is versioned, and the version is checked."""
+    path = write(tmp_path / "h.json", schema="spectral-doctor/history/9")
+    with pytest.raises(UnreadableCheckpoint, match="its schema is 'spectral-doctor/history/9'"):
+        read_history(path)
