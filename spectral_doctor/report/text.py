@@ -194,6 +194,9 @@ def _by_reason(title: str, pairs: Sequence[tuple[str, str]], explain: bool) -> l
     lines: list[RenderableType] = []
     for reason, paths in reasons.items():
         names = list(dict.fromkeys(Path(path).name for path in paths))
+        keys = {name.partition(": ")[2] for name in names}
+        if len(names) > 1 and len(keys) == 1 and keys != {""} and not explain:
+            names = [f"{keys.pop()} in {len(names)} files"]
         shown = names if explain else names[:_SHOWN]
         more = f" and {len(names) - len(shown)} more (--explain lists them)" if len(shown) < len(names) else ""
         lines.append(Text(f"{title}: {', '.join(map(printable, shown))}{more}: {printable(reason.rstrip('.'))}."))

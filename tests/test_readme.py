@@ -1,0 +1,79 @@
+"""README is a test: its output is the tool's output, and nothing the tool offers is missing from it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spectral_doctor.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def transcripts() -> list[tuple[str, str]]:
+    """Every command of README's console blocks with the output printed below it."""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            found.append((command, output))
+    return found
+
+
+def test_the_first_run_prints_what_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output below the first command is the output, to the letter, with exit code 0."""
+    monkeypatch.chdir(ROOT)
+    command, output = transcripts()[0]
+    arguments = shlex.split(command.rsplit("&&", 1)[1])
+    assert arguments[0] == "spectral-doctor"
+    result = CliRunner().invoke(app, arguments[1:])
+    assert result.exit_code == 0
+    assert result.stdout == output
+
+
+def test_every_option_in_readme_exists_and_every_option_is_in_readme() -> None:
+    """The option table and `--help` name the same options."""
+    result = CliRunner().invoke(app, ["inspect", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    offered = set(re.findall(r"--[a-z][a-z-]+", result.stdout)) - {"--help"}
+    table = re.search(r"\| option \|.*?\n\n", README, re.DOTALL)
+    assert table is not None
+    assert set(re.findall(r"--[a-z][a-z-]+", table.group())) == offered
+
+
+def test_every_exit_code_is_in_the_table() -> None:
+    """The table and the enumeration agree."""
+    from spectral_doctor.cli.boundary import ExitCode
+
+    table = re.search(r"\| exit code \|.*?\n\n", README, re.DOTALL)
+    assert table is not None
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table.group(), re.MULTILINE)} == set(ExitCode)
+
+
+def test_every_verb_in_readme_exists() -> None:
+    """`spectral-doctor VERB` in a code block is a verb of the tool."""
+    names = {"inspect"}
+    for command, _ in transcripts():
+        for verb in re.findall(r"spectral-doctor ([a-z]+)", command):
+            assert verb in names
+
+
+def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `>>>` block gives the output it shows."""
+    import doctest
+
+    monkeypatch.chdir(ROOT)
+    results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert results.attempted >= 4
+    assert results.failed == 0
+
+
+def test_the_package_ladder_in_readme_names_every_room() -> None:
+    """A new room has to be drawn."""
+    rooms = {path.stem for path in (ROOT / "spectral_doctor").iterdir() if not path.name.startswith("_")} - {"py"}
+    section = README.split("## How it is built")[1]
+    assert all(re.search(rf"\b{room}\b", section) for room in rooms)
