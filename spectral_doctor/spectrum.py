@@ -17,6 +17,7 @@ from spectral_doctor.errors import NonFiniteWeight, WeightError
 PLATEAU_LEVEL = 0.9
 GRAM_FLOOR = 1e-6
 LARGEST_SHORT_SIDE = 16_384
+SMALLEST_TRACE, LARGEST_TRACE = 1e-200, 1e200
 LARGEST_DENSE_NUMEL = 2**30
 
 
@@ -99,10 +100,15 @@ def singular_values(matrix: Tensor) -> NDArray[np.float64]:
     Raises `NonFiniteWeight` on NaN or infinity (which `torch.linalg.svdvals` can hide: pytorch #187759)
     and `WeightError` on a tensor without data, or one too large to densify.
     """
-    dense, exponent = _scaled(_as_float64(matrix))
+    dense = _as_float64(matrix)
     wide = dense if dense.shape[0] <= dense.shape[1] else dense.T
-    # numpy recognises A @ A.T and calls the symmetric product, half the work of a general one.
-    gram = wide @ wide.conj().T
+    gram = _gram(wide)
+    exponent = 0
+    # The trace holds the square of every value, so it also tells NaN, overflow and underflow at no cost.
+    trace = float(np.trace(gram).real)
+    if not SMALLEST_TRACE < trace < LARGEST_TRACE:
+        wide, exponent = _scaled(wide)
+        gram = _gram(wide)
     sigma = np.sqrt(np.clip(np.linalg.eigvalsh(gram)[::-1], 0.0, None))
     if sigma[-1] < GRAM_FLOOR * sigma[0]:
         triangle = np.linalg.qr(wide.conj().T, mode="r")
@@ -129,20 +135,34 @@ def _as_float64(matrix: Tensor) -> NDArray[np.inexact[Any]]:
         matrix = matrix.to_dense()
     if not (matrix.is_floating_point() or matrix.is_complex()):
         raise WeightError(f"{matrix.dtype} values are not a weight")
-    wide_dtype = torch.complex128 if matrix.is_complex() else torch.float64
-    array: NDArray[np.inexact[Any]] = matrix.detach().to(wide_dtype).contiguous().numpy()
-    finite = np.isfinite(array)
-    if not finite.all():
-        raise NonFiniteWeight(int(array.size - finite.sum()), array.size)
-    return array
+    return _widened(matrix.detach().contiguous())
+
+
+def _widened(matrix: Tensor) -> NDArray[np.inexact[Any]]:
+    if matrix.dtype in (torch.float64, torch.complex128):
+        return np.asarray(matrix.numpy())
+    if matrix.is_complex():
+        return np.asarray(matrix.to(torch.complex128).numpy())
+    if matrix.dtype not in (torch.float32, torch.float16):
+        matrix = matrix.to(torch.float32)  # exact: bfloat16 and fp8 are narrower
+    # numpy widens here, for torch's threads would still be spinning on the cores when BLAS starts.
+    return matrix.numpy().astype(np.float64)
+
+
+def _gram(wide: NDArray[np.inexact[Any]]) -> NDArray[np.inexact[Any]]:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        # numpy takes A @ A.T for a symmetric product, half the work of a general one; a conjugate copy hides it.
+        gram: NDArray[np.inexact[Any]] = wide @ (wide.conj().T if np.iscomplexobj(wide) else wide.T)
+    return gram
 
 
 def _scaled(array: NDArray[np.inexact[Any]]) -> tuple[NDArray[np.inexact[Any]], int]:
     """Divide by a power of two, exactly, so that no square overflows or underflows."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise NonFiniteWeight(int(array.size - finite.sum()), array.size)
     largest = float(np.abs(array).max())
     exponent = math.frexp(largest)[1] if largest > 0.0 else 0
-    if -100 < exponent < 100:
-        return array, 0
     # Two steps: 2**-exponent itself can overflow where the largest value is subnormal.
     half = -exponent // 2
     return array * 2.0**half * 2.0 ** (-exponent - half), exponent

@@ -39,8 +39,11 @@ def test_a_sample_is_what_its_name_says(name: str, verdict: Verdict) -> None:
 
 
 def test_the_collapsed_run_lost_modes_and_the_healthy_one_did_not() -> None:
-    """The ground truth beside the weights: more than half of the best is lost in one, kept in the other."""
-    for name, lost in (("healthy", False), ("collapsed", True)):
+    """The ground truth beside the weights: a third of the best is lost in one run, a twentieth in the other."""
+    kept = {}
+    for name in NAMES:
         record = json.loads((SAMPLES / name / "modes.json").read_text(encoding="utf-8"))
         modes = [row["modes_captured"] for row in record["checkpoints"]]
-        assert (modes[-1] < max(modes) / 2) is lost
+        kept[name] = modes[-1] / max(modes)
+    assert kept["collapsed"] < 0.7
+    assert kept["healthy"] > 0.9

@@ -43,6 +43,9 @@ def find_candidates(paths: Sequence[Path | str]) -> Candidates:
             left_out.append(LeftOut(str(path), f"the same file as {seen[real]}"))
             continue
         seen[real] = path
+        if path.suffix == ".distcp":
+            left_out.append(LeftOut(str(path), "a shard of a torch.distributed checkpoint"))
+            continue
         try:
             file_format = sniff(path)
         except UnreadableCheckpoint as error:

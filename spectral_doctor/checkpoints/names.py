@@ -127,11 +127,14 @@ def _with_unit(words: str) -> str:
 
 def _key_clues(tree: Mapping[str, object]) -> list[StepClue]:
     clues: list[StepClue] = []
+    # Lightning counts the steps of all optimizers together: two a batch in a GAN (Lightning #17958).
+    lightning = "pytorch-lightning_version" in tree
     for unit, keys in _KEYS:
         for key in keys:
             value = _whole_number(tree.get(key))
             if value is not None:
-                clues.append(StepClue(f"key '{key}'", unit, value))
+                own_unit = "optimizer step" if lightning and key == "global_step" else unit
+                clues.append(StepClue(f"key '{key}'", own_unit, value))
     return clues
 
 

@@ -36,7 +36,10 @@ class FailOn(Enum):
 def inspect(
     paths: Annotated[
         list[str],
-        typer.Argument(help="Checkpoint files, folders (searched all the way down), patterns, or JSON histories."),
+        typer.Argument(
+            metavar="PATH...",
+            help="Checkpoint files, folders (searched all the way down), patterns, or JSON histories.",
+        ),
     ],
     discriminator: Annotated[
         str | None,
@@ -60,7 +63,7 @@ def inspect(
         bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
     ] = False,
 ) -> None:
-    """Report the spectra of the discriminators in CHECKPOINTS, with a verdict, its onset, and where to resume."""
+    """Report the spectra of the discriminators found in PATH, with a verdict, its onset, and where to resume."""
     with speaking_plainly():
         _check_plot(plot, paths)
         from spectral_doctor.inspection import inspect_paths

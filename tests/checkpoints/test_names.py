@@ -65,6 +65,7 @@ def test_what_is_no_step_is_not_taken_for_one(path: str) -> None:
         ({"step": 7}, [("key 'step'", "step", 7)]),
         ({"steps": torch.tensor(7)}, [("key 'steps'", "step", 7)]),
         ({"global_step": 4.0, "epoch": 2}, [("key 'global_step'", "step", 4), ("key 'epoch'", "epoch", 2)]),
+        ({"global_step": 8, "pytorch-lightning_version": "2.6"}, [("key 'global_step'", "optimizer step", 8)]),
         ({"cur_nimg": 64000}, [("key 'cur_nimg'", "image", 64000)]),
         ({"step": True, "epoch": 1.5, "iter": "3", "it": -1, "steps": float("nan")}, []),
         ({"step": torch.zeros(2)}, []),
