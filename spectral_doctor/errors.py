@@ -159,7 +159,7 @@ class NonFiniteWeight(WeightError):
     def __init__(self, count: int, total: int) -> None:
         self.count = count
         self.total = total
-        super().__init__(f"{count} of {total} values are NaN or infinite")
+        super().__init__(f"{count} of {total} values {'is' if count == 1 else 'are'} NaN or infinite")
 
 
 def _sentence(text: str) -> str:

@@ -99,7 +99,7 @@ def test_a_value_that_is_not_finite_is_an_error_and_never_a_number(value: float)
     """NaN is counted and named; `torch.linalg.svdvals` can return numbers for it (pytorch #187759)."""
     matrix = random_matrix(4, 9)
     matrix[1, 2] = value
-    with pytest.raises(NonFiniteWeight, match=r"^1 of 36 values are NaN or infinite$"):
+    with pytest.raises(NonFiniteWeight, match=r"^1 of 36 values is NaN or infinite$"):
         singular_values(matrix)
 
 

@@ -18,6 +18,7 @@ _SUFFIXES = re.compile(
 _WORD = re.compile(r"\d+[dDgG](?![A-Za-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _DISCRIMINATOR_WORDS = frozenset({"d", "netd", "disc", "discriminator", "discriminators", "critic", "dis", "do"})
 _GENERATOR_WORDS = frozenset({"g", "netg", "gen", "generator", "generators"})
+BARE_NUMBER = "a number in the"
 _NO_STEP = frozenset({"2333333"})
 _TIMELESS = re.compile(r"(?:^|[-_. ])(latest|last|best|final|current|newest)(?:\d*)(?=$|[-_. ])", re.IGNORECASE)
 _COPIES = re.compile(r"(?:^|_)(copy|best)\d+(?=$|[-_. ])", re.IGNORECASE)
@@ -87,10 +88,9 @@ def step_clues(path: Path, tree: Mapping[str, object]) -> tuple[StepClue, ...]:
     )
     if _BY_INDEX.match(stem(path)):
         name_clues = []
-    ordered = [clue for clue in name_clues if clue.unit in ("step", "kimg")]
-    ordered += _key_clues(tree)
-    ordered += [clue for clue in name_clues if clue.unit not in ("step", "kimg")]
-    return (*ordered, *folder_clues)
+    said = [clue for clue in name_clues if clue.unit != "epoch" and not clue.source.startswith(BARE_NUMBER)]
+    rest = [clue for clue in name_clues if clue not in said]
+    return (*said, *_key_clues(tree), *rest, *folder_clues)
 
 
 def run_name(path: Path) -> str:
@@ -116,7 +116,7 @@ def _name_clues(name: str, source: str) -> list[StepClue]:
         clues.append(StepClue(source, "step", 1000 * int(thousands.group(1))))
     bare = _BARE.findall(_COPIES.sub("", name))
     if not clues and bare and bare[-1] not in _NO_STEP:
-        clues.append(StepClue(source, "number", int(bare[-1])))
+        clues.append(StepClue(f"{BARE_NUMBER} {source}", "step", int(bare[-1])))
     return clues
 
 

@@ -29,9 +29,9 @@ def _non_finite(trajectory: SpectralTrajectory) -> list[Finding]:
     current = any(layer.non_finite[-1] for layer in broken)
     values = sum(layer.non_finite[first] for layer in at_first)
     step = trajectory.steps[first]
-    sentence = (
-        f"{values} values are NaN or infinite in {listed(layer.name for layer in at_first)} "
-        f"{_when(trajectory, step)}" + ("" if current else ", and finite again at the last")
+    counted = "1 value is" if values == 1 else f"{values} values are"
+    sentence = f"{counted} NaN or infinite in {listed(layer.name for layer in at_first)} {_when(trajectory, step)}" + (
+        "" if current else ", and finite again at the last"
     )
     return [Finding(FindingKind.NON_FINITE, tuple(layer.name for layer in at_first), step, current, sentence)]
 

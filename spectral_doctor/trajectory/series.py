@@ -153,7 +153,7 @@ def _common_clue(series: Sequence[Examination]) -> StepClue | None:
         return len({_value(item, probe) for item in series} - {None}), -trust.index(place)
 
     best = max(counts, key=rank)
-    if len(series) > 1 and rank(best)[0] < 2 and best[0] == "folder name":
+    if len(series) > 1 and rank(best)[0] < 2 and best[0].endswith("folder name"):
         # A number that all files share because they lie in one folder says nothing about their order.
         return None
     return StepClue(*best, 0)

@@ -140,7 +140,7 @@ def test_nan_weights_are_a_finding_and_no_error(tmp_path: Path) -> None:
     path = save(tmp_path, "netD.pt", nan_weights())
     plain, failing = run("inspect", path), run("inspect", path, "--fail-on", "collapsed")
     assert (plain.returncode, failing.returncode) == (0, 1)
-    assert "NON-FINITE  1 values are NaN or infinite in 'conv2' in the one checkpoint given." in plain.stdout
+    assert "NON-FINITE  1 value is NaN or infinite in 'conv2' in the one checkpoint given." in plain.stdout
 
 
 def test_two_runs_in_one_folder_are_reported_one_by_one(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_values_that_are_not_finite_name_layer_and_step() -> None:
     """Since when, where, and whether it still is so."""
     (finding,) = faults(series(layer_over_steps("a", [0.9, None, None]), layer_over_steps("b", [0.9, 0.8, 0.7])))
     assert (finding.kind, finding.layers, finding.since, finding.current) == (FindingKind.NON_FINITE, ("a",), 100, True)
-    assert finding.sentence == "1 values are NaN or infinite in 'a' at step 100"
+    assert finding.sentence == "1 value is NaN or infinite in 'a' at step 100"
     (healed,) = faults(series(layer_over_steps("a", [0.9, None, 0.9])))
     assert not healed.current
     assert healed.sentence.endswith("and finite again at the last")

@@ -97,7 +97,7 @@ def test_faults_stand_below_the_verdict() -> None:
     """A layer that is not finite says so in its row and in a sentence."""
     text = report(series(layer_over_steps("a", [0.9, None]), layer_over_steps("b", [0.95, 0.96])))
     assert "NaN/Inf" in text
-    assert "NON-FINITE  1 values are NaN or infinite in 'a' at step 100." in text
+    assert "NON-FINITE  1 value is NaN or infinite in 'a' at step 100." in text
 
 
 @pytest.mark.parametrize("explain", [False, True])

@@ -98,7 +98,7 @@ def test_the_source_that_tells_files_apart_is_taken() -> None:
     """A folder number that all files share loses against the epoch that differs."""
 
     def clues(epoch: int) -> list[StepClue]:
-        return [StepClue("folder name", "number", 162516), StepClue("key 'epoch'", "epoch", epoch)]
+        return [StepClue("a number in the folder name", "step", 162516), StepClue("key 'epoch'", "epoch", epoch)]
 
     items = [examination(None, {"conv": 0.9}, clues=clues(epoch)) for epoch in (20, 3)]
     (series,) = build_trajectories(items)
@@ -107,7 +107,7 @@ def test_the_source_that_tells_files_apart_is_taken() -> None:
 
 def test_a_number_that_never_changes_is_no_step() -> None:
     """Two files that share their only number are ordered by time instead."""
-    shared = [StepClue("folder name", "number", 162516)]
+    shared = [StepClue("a number in the folder name", "step", 162516)]
     items = [examination(None, {"conv": 0.9}, clues=shared, modified=float(time)) for time in (2, 1)]
     assert build_trajectories(items)[0].step_source == "modification time"
 
