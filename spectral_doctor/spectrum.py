@@ -71,6 +71,21 @@ class Spectrum:
         return math.exp(-math.fsum(share * math.log(share) for share in shares))
 
 
+def dense(weight: Tensor) -> Tensor:
+    """Return a quantised or sparse weight as a plain dense tensor, and any other as it is.
+
+    Raises `WeightError` where that is impossible, or would take more memory than a weight should.
+    """
+    if weight.layout == torch.strided and not weight.is_quantized:
+        return weight
+    if weight.numel() > LARGEST_DENSE_NUMEL:
+        raise WeightError(f"a sparse tensor of shape {tuple(weight.shape)} is larger than is made dense here")
+    try:
+        return weight.dequantize() if weight.is_quantized else weight.to_dense()
+    except RuntimeError as error:
+        raise WeightError(f"a {weight.dtype} tensor in {weight.layout} layout cannot be made dense") from error
+
+
 def weight_matrices(weight: Tensor, *, output_axis: int = 0, groups: int = 1) -> tuple[Tensor, ...]:
     """Reshape a layer's weight into the matrices W (n_out, n_in) whose spectra are reported.
 
@@ -86,6 +101,7 @@ def weight_matrices(weight: Tensor, *, output_axis: int = 0, groups: int = 1) ->
         raise WeightError(f"shape {tuple(weight.shape)} is empty")
     if weight.shape[0] % groups:
         raise WeightError(f"shape {tuple(weight.shape)} does not divide into {groups} groups")
+    weight = dense(weight)
     blocks = weight.chunk(groups, dim=0) if groups > 1 else (weight,)
     return tuple(block.movedim(output_axis, 0).flatten(1) for block in blocks)
 
@@ -100,8 +116,8 @@ def singular_values(matrix: Tensor) -> NDArray[np.float64]:
     Raises `NonFiniteWeight` on NaN or infinity (which `torch.linalg.svdvals` can hide: pytorch #187759)
     and `WeightError` on a tensor without data, or one too large to densify.
     """
-    dense = _as_float64(matrix)
-    wide = dense if dense.shape[0] <= dense.shape[1] else dense.T
+    array = _as_float64(matrix)
+    wide = array if array.shape[0] <= array.shape[1] else array.T
     gram = _gram(wide)
     exponent = 0
     # The trace holds the square of every value, so it also tells NaN, overflow and underflow at no cost.
@@ -129,10 +145,7 @@ def _as_float64(matrix: Tensor) -> NDArray[np.inexact[Any]]:
         raise WeightError(f"shape {tuple(matrix.shape)} is empty")
     if matrix.numel() > LARGEST_DENSE_NUMEL or min(matrix.shape) > LARGEST_SHORT_SIDE:
         raise WeightError(f"a {matrix.shape[0]}×{matrix.shape[1]} matrix is larger than is decomposed here")
-    if matrix.is_quantized:
-        matrix = matrix.dequantize()
-    if matrix.layout != torch.strided:
-        matrix = matrix.to_dense()
+    matrix = dense(matrix)
     if not (matrix.is_floating_point() or matrix.is_complex()):
         raise WeightError(f"{matrix.dtype} values are not a weight")
     return _widened(matrix.detach().contiguous())

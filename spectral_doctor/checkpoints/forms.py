@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spectral_doctor.checkpoints.records import Form, SkippedLayer
+from spectral_doctor.errors import WeightError
 
 _PARAMETRIZATION = re.compile(r"^(?:(.*)\.)?parametrizations\.(\w+)\.(original\d?|\d+\.\w+)$")
 _PLAIN = re.compile(r"^(weight|W|[qkv]_proj_weight)$")
@@ -81,15 +82,12 @@ def _weights_of_module(module: str, leaves: Mapping[str, Tensor]) -> tuple[list[
         if bias is not None and bias is not tensor and bias.shape == tensor.shape:
             skipped.append(SkippedLayer(key, "a normalisation's scale: its bias has the same shape"))
             continue
-        known = _known_form(leaf, leaves)
-        if isinstance(known, str):
-            skipped.append(SkippedLayer(key, known))
+        reason = _overlap(tensor)
+        known = None if reason else _known_form(leaf, leaves)
+        if known is None or isinstance(known, str):
+            skipped.append(SkippedLayer(key, known or reason))
             continue
         form, weight, vector = known
-        overlap = _overlap(weight)
-        if overlap:
-            skipped.append(SkippedLayer(key, overlap))
-            continue
         parameter = re.split(r"[:]|_orig$|_bar$|_v$", leaf)[0]
         hidden_size = _hidden_size(parameter, leaves)
         found.append(StoredWeight(layer or parameter, key, weight, form, bias, vector, parameter, hidden_size))
@@ -98,14 +96,19 @@ def _weights_of_module(module: str, leaves: Mapping[str, Tensor]) -> tuple[list[
 
 def _known_form(leaf: str, leaves: Mapping[str, Tensor]) -> tuple[Form, Tensor, Tensor | None] | str:
     """Say how a tensor of two or more axes is a weight, or why it is not one."""
+    try:
+        return _parametrized(leaf, leaves) if ":" in leaf else _by_siblings(leaf, leaves)
+    except WeightError as error:
+        return str(error)
+
+
+def _by_siblings(leaf: str, leaves: Mapping[str, Tensor]) -> tuple[Form, Tensor, Tensor | None] | str:
     tensor = leaves[leaf]
-    if ":" in leaf:
-        return _parametrized(leaf, leaves)
     for suffix in ("_orig", "_bar"):
         if leaf.endswith(suffix):
             base = leaf.removesuffix(suffix)
             mask = leaves.get(f"{base}_mask")
-            if mask is not None and mask.shape == tensor.shape:
+            if mask is not None and mask.shape == tensor.shape and not (mask.is_meta or tensor.is_meta):
                 return Form.PLAIN, tensor * mask, None
             return Form.SPECTRAL_NORM, tensor, leaves.get(f"{base}_u", leaves.get("u"))
     if leaf.endswith("_v") and f"{leaf[:-2]}_g" in leaves:
@@ -163,14 +166,25 @@ def _is_row(tensor: Tensor) -> bool:
 
 
 def _weight_normalised(magnitude: Tensor, direction: Tensor) -> Tensor:
-    """g·v/‖v‖, the norm over every axis along which g has one value (Salimans & Kingma 2016, eq. 2)."""
+    """g·v/‖v‖, the norm over every axis along which g has one value (Salimans & Kingma 2016, eq. 2).
+
+    Raises `WeightError` where g does not fit v, or one of them is no plain dense tensor.
+    """
+    if any(tensor.is_meta or tensor.layout != torch.strided for tensor in (magnitude, direction)):
+        raise WeightError("a weight norm whose tensors are not dense, or have no values")
     direction, magnitude = direction.to(torch.float64), magnitude.to(torch.float64)
-    if magnitude.ndim != direction.ndim:
-        whole: Tensor = torch.linalg.vector_norm(direction)
-        return direction * (magnitude / whole)
-    axes = [axis for axis, size in enumerate(magnitude.shape) if size == 1] or None
-    norm: Tensor = torch.linalg.vector_norm(direction, dim=axes, keepdim=True)
-    return direction * torch.where(norm > 0, magnitude / norm, torch.zeros_like(norm))
+    if magnitude.numel() == 1:
+        norm: Tensor = torch.linalg.vector_norm(direction)
+        return direction * torch.where(norm > 0, magnitude.reshape(()) / norm, 0.0)
+    fits = magnitude.ndim == direction.ndim and all(
+        size in (1, full) for size, full in zip(magnitude.shape, direction.shape, strict=True)
+    )
+    if not fits:
+        shapes = f"{tuple(magnitude.shape)} does not fit {tuple(direction.shape)}"
+        raise WeightError(f"a weight norm whose magnitude of shape {shapes}")
+    axes = [axis for axis, size in enumerate(magnitude.shape) if size == 1]
+    norm = torch.linalg.vector_norm(direction, dim=axes, keepdim=True) if axes else direction.abs()
+    return direction * torch.where(norm > 0, magnitude / norm, 0.0)
 
 
 def _hidden_size(parameter: str, leaves: Mapping[str, Tensor]) -> int:
@@ -178,11 +192,11 @@ def _hidden_size(parameter: str, leaves: Mapping[str, Tensor]) -> int:
     if not recurrent:
         return 0
     projection = leaves.get(f"weight_hr_{recurrent.group(2)}")
-    if projection is not None:
+    if projection is not None and projection.ndim == 2:
         return int(projection.shape[1])
     for suffix in ("", "_orig", "_v", "_bar", ":original", ":original1"):
         hidden = leaves.get(f"weight_hh_{recurrent.group(2)}{suffix}")
-        if hidden is not None:
+        if hidden is not None and hidden.ndim == 2:
             return int(hidden.shape[1])
     return 0
 

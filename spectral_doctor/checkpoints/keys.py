@@ -94,8 +94,9 @@ def _numbered_networks(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Ten
         parts[match["member"]][match["rest"]] = tensor
     shapes = [{name: tuple(tensor.shape) for name, tensor in part.items()} for part in parts.values()]
     whole = all(sum(len(shape) >= 2 for shape in part.values()) >= 3 for part in shapes)
-    ends = all(_last_outputs(part) == 1 for part in shapes)
-    return dict(parts) if whole and ends and all(part == shapes[0] for part in shapes) else {}
+    if not whole or any(part != shapes[0] or _last_outputs(part) != 1 for part in shapes):
+        return {}
+    return dict(parts)
 
 
 def _last_outputs(shapes: Mapping[str, tuple[int, ...]]) -> int:

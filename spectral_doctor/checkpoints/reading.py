@@ -122,16 +122,9 @@ def _read_torch(path: Path, *, mmap: bool) -> Mapping[str, object]:
                 loaded = torch.load(path if by_name else file, map_location="cpu", weights_only=True, mmap=by_name)
     except pickle.UnpicklingError as error:
         raise UnsafeCheckpoint(path, _refused_names(path, str(error)), _RESAVE) from error
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything on its way through torch's reader
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableCheckpoint(path, f"torch.load says: {reason}") from error
     return _as_tree(loaded)

@@ -15,7 +15,7 @@ from torch import Tensor
 from spectral_doctor.checkpoints.forms import RECURRENT, StoredWeight, stored_weights
 from spectral_doctor.checkpoints.records import Kind, LayerWeight, SkippedLayer
 from spectral_doctor.errors import WeightError
-from spectral_doctor.spectrum import weight_matrices
+from spectral_doctor.spectrum import dense, weight_matrices
 
 _TRANSPOSED_NAME = re.compile(r"(de|up|trans(posed?)?_?)conv|conv_?(t|trans(posed?)?)(?![a-z])", re.IGNORECASE)
 _EMBEDDING_NAME = re.compile(r"embed|(^|[._])emb([._\d]|$)", re.IGNORECASE)
@@ -106,9 +106,9 @@ def _matrices(item: StoredWeight, groups: int) -> list[LayerWeight]:
 
 
 def _split_rows(item: StoredWeight, parts: int) -> tuple[Tensor, ...]:
-    if item.weight.shape[0] % parts:
+    if item.weight.ndim != 2 or item.weight.shape[0] % parts:
         raise WeightError(f"shape {tuple(item.weight.shape)} does not divide into {parts} parts")
-    return item.weight.chunk(parts, dim=0)
+    return dense(item.weight).chunk(parts, dim=0)
 
 
 def _part_names(item: StoredWeight, groups: int) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def _gates(item: StoredWeight) -> int:
     recurrent = RECURRENT.match(item.parameter)
     if recurrent is None or recurrent.group(1) == "hr" or not item.hidden_size or rows % item.hidden_size:
         return 1
-    return rows // item.hidden_size
+    return max(rows // item.hidden_size, 1)
 
 
 def _kind(item: StoredWeight) -> Kind:
