@@ -16,10 +16,11 @@ PACKAGE = Path(__file__).parent.parent / "spectral_doctor"
 LADDER: tuple[tuple[str, ...], ...] = (
     ("version", "errors"),
     ("spectrum",),
+    ("evaluation",),
     ("checkpoints",),
-    ("trajectory",),
+    ("trajectory", "gan"),
     ("diagnosis",),
-    ("inspection",),
+    ("inspection", "training"),
     ("report",),
     ("cli",),
 )
@@ -27,7 +28,8 @@ THIRD_PARTIES = {
     "safetensors": ("checkpoints",),
     "typer": ("cli",),
     "rich": ("cli", "report"),
-    "matplotlib": ("report",),
+    # The glyphs of the built-in image data are drawn with matplotlib's own fonts.
+    "matplotlib": ("report", "gan"),
 }
 WITHOUT_TORCH = ("errors", "diagnosis", "report", "inspection", "cli")
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from spectral_doctor.cli.inspect import inspect
+from spectral_doctor.cli.train import recipes, train
 from spectral_doctor.version import __version__
 
 app = typer.Typer(
@@ -19,6 +20,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(inspect)
+app.command()(train)
+app.command()(recipes)
 
 
 def _print_version(wanted: bool) -> None:

@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     NOTHING_EXAMINED = 3
     UNREADABLE = 4
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Networks, data, losses and recipes: what `train` can build."""

@@ -1,0 +1,59 @@
+"""What a training run can be told with `--set key=value`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from spectral_doctor.errors import UsageError, listed, printable
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `--set key=value` can change; the defaults are those of `ring`."""
+
+    network: str = "mlp"
+    generator_channels: int = 128
+    discriminator_channels: int = 128
+    spectral_norm: bool = False
+    latent_dim: int = 32
+    loss: str = "logistic"
+    gradient_penalty: float = 0.0
+    r1: float = 0.0
+    learning_rate_generator: float = 1e-3
+    learning_rate_discriminator: float = 1e-3
+    beta1: float = 0.5
+    beta2: float = 0.999
+    batch_size: int = 256
+    n_dis: int = 1
+    ema: float = 0.0
+    steps: int = 5000
+    save_every: int = 500
+    samples: int = 2500
+    side: int = 8
+    images_per_digit: int = 200
+
+    def changed(self, assignments: Mapping[str, str]) -> Settings:
+        """Return these settings with some changed from text, as `--set` gives them.
+
+        Raises `UsageError` for a key there is not, or a value of another type.
+        """
+        types = {field.name: type(getattr(self, field.name)) for field in fields(self)}
+        values: dict[str, object] = {}
+        for key, text in assignments.items():
+            if key not in types:
+                raise UsageError(f"--set {printable(key)}: no such setting; there are {listed(sorted(types), 40)}.")
+            try:
+                values[key] = _parsed(text, types[key])
+            except ValueError as error:
+                kind = types[key].__name__
+                raise UsageError(f"--set {key}={printable(text)}: expected a value of type {kind}.") from error
+        return replace(self, **values)  # type: ignore[arg-type]
+
+
+def _parsed(text: str, kind: type) -> object:
+    if kind is bool:
+        if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+            raise ValueError(text)
+        return text.lower() in ("true", "1", "yes")
+    return kind(text)

@@ -1,0 +1,125 @@
+"""The GAN loop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.gan.networks import parameters_are_finite
+from spectral_doctor.training.state import TrainingState, is_finite, save_state
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """The losses of one step; the discriminator's is that of its last update."""
+
+    discriminator: float
+    generator: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that was written: its step, its file, its evaluation and the losses of its step."""
+
+    step: int
+    path: Path
+    evaluation: Evaluation | None
+    losses: StepLosses | None
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """How a run ended: at which step, the last good checkpoint, and the signal or fault that ended it early."""
+
+    step: int
+    last: Path
+    signal: int = 0
+    fault: str = ""
+
+
+def update(state: TrainingState) -> StepLosses:
+    """Make one step: `n_dis` updates of the discriminator, one of the generator, and its moving average."""
+    recipe, settings, random = state.recipe, state.recipe.settings, state.random
+    for _ in range(settings.n_dis):
+        with torch.no_grad():
+            fake = state.generator(recipe.latent(settings.batch_size, random))
+        real = recipe.real(settings.batch_size, random)
+        discriminator_loss = recipe.discriminator_loss(state.discriminator, real, fake, random)
+        state.discriminator_optimizer.zero_grad()
+        discriminator_loss.backward()  # type: ignore[no-untyped-call]
+        state.discriminator_optimizer.step()
+    fake = state.generator(recipe.latent(settings.batch_size, random))
+    generator_loss = recipe.generator_loss(state.discriminator, fake)
+    state.generator_optimizer.zero_grad()
+    generator_loss.backward()  # type: ignore[no-untyped-call]
+    state.generator_optimizer.step()
+    state.step += 1
+    _average(state)
+    return StepLosses(discriminator_loss.item(), generator_loss.item())
+
+
+def train(
+    state: TrainingState, folder: Path, on_save: Callable[[Saved], None], on_step: Callable[[int], None]
+) -> TrainingOutcome:
+    """Train until the settings' last step, saving every `save_every` steps, at the first, and at the last.
+
+    SIGINT and SIGTERM end the run after the step under way, with its state saved. Losses or weights that are
+    not finite end it without saving, so that the last checkpoint stays a good one. Raises `OSError` where a
+    checkpoint cannot be written; what was saved before stays.
+    """
+    settings = state.recipe.settings
+    last = _save(state, folder, None, on_save) if state.step == 0 else folder / f"step-{state.step:06d}.pt"
+    with _signals() as received:
+        while state.step < settings.steps:
+            losses = update(state)
+            on_step(state.step)
+            if not is_finite(losses.discriminator, losses.generator):
+                return TrainingOutcome(state.step, last, fault="a loss is not finite")
+            if state.step % settings.save_every == 0 or state.step == settings.steps or received:
+                if not (parameters_are_finite(state.generator) and parameters_are_finite(state.discriminator)):
+                    return TrainingOutcome(state.step, last, fault="weights are not finite")
+                last = _save(state, folder, losses, on_save)
+            if received:
+                return TrainingOutcome(state.step, last, signal=received[0])
+    return TrainingOutcome(state.step, last)
+
+
+def _save(state: TrainingState, folder: Path, losses: StepLosses | None, on_save: Callable[[Saved], None]) -> Path:
+    evaluation = state.recipe.evaluate(state.average or state.generator)
+    path = save_state(state, folder, evaluation)
+    on_save(Saved(state.step, path, evaluation, losses))
+    return path
+
+
+@torch.no_grad()
+def _average(state: TrainingState) -> None:
+    """Move the generator's average: parameters by the settings' decay, buffers copied."""
+    if state.average is None:
+        return
+    for mean, value in zip(state.average.parameters(), state.generator.parameters(), strict=True):
+        mean.lerp_(value, 1 - state.recipe.settings.ema)
+    for kept, current in zip(state.average.buffers(), state.generator.buffers(), strict=True):
+        kept.copy_(current)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them; yields the list that they arrive in."""
+    received: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
