@@ -22,20 +22,27 @@ if TYPE_CHECKING:
     from spectral_doctor.diagnosis.records import Diagnosis, Thresholds, Verdict
     from spectral_doctor.diagnosis.rules import diagnose
     from spectral_doctor.errors import DoctorError
+    from spectral_doctor.evaluation import Evaluation
+    from spectral_doctor.gan.recipes import BaseRecipe, Recipe
+    from spectral_doctor.gan.settings import Settings
     from spectral_doctor.inspection import Inspection, inspect_paths
     from spectral_doctor.spectrum import Spectrum, singular_values, spectrum_of, weight_matrices
     from spectral_doctor.trajectory.history import read_history
     from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 _HOMES = {
+    "BaseRecipe": "gan.recipes",
     "Checkpoint": "checkpoints.records",
     "Diagnosis": "diagnosis.records",
     "Discriminator": "checkpoints.records",
     "DoctorError": "errors",
+    "Evaluation": "evaluation",
     "Inspection": "inspection",
     "LayerTrajectory": "trajectory.records",
     "LayerWeight": "checkpoints.records",
     "LeftOut": "checkpoints.records",
+    "Recipe": "gan.recipes",
+    "Settings": "gan.settings",
     "SkippedLayer": "checkpoints.records",
     "SpectralTrajectory": "trajectory.records",
     "Spectrum": "spectrum",
@@ -51,14 +58,18 @@ _HOMES = {
 }
 
 __all__ = [
+    "BaseRecipe",
     "Checkpoint",
     "Diagnosis",
     "Discriminator",
     "DoctorError",
+    "Evaluation",
     "Inspection",
     "LayerTrajectory",
     "LayerWeight",
     "LeftOut",
+    "Recipe",
+    "Settings",
     "SkippedLayer",
     "SpectralTrajectory",
     "Spectrum",

@@ -78,3 +78,19 @@ def test_the_package_ladder_in_readme_names_every_room() -> None:
     rooms = {path.stem for path in (ROOT / "spectral_doctor").iterdir() if not path.name.startswith("_")} - {"py"}
     section = README.split("## How it is built")[1]
     assert all(re.search(rf"\b{room}\b", section) for room in rooms)
+
+
+def test_the_own_gan_in_readme_trains_and_is_inspected(tmp_path: Path) -> None:
+    """The file printed under "Your own GAN" is short, runs as it stands, and its run can be inspected."""
+    section = README.split("### Your own GAN")[1]
+    source = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
+    assert len(source.splitlines()) < 40
+    (tmp_path / "my_gan.py").write_text(source)
+    run = tmp_path / "run"
+    arguments = ["train", f"{tmp_path / 'my_gan.py'}:MyGan", "-o", str(run), "--steps", "4", "--set", "save_every=2"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert CliRunner().invoke(app, [*arguments, "--resume", "--steps", "6"]).exit_code == 0
+    inspected = CliRunner().invoke(app, ["inspect", str(run)])
+    assert inspected.exit_code == 0
+    assert "step 0 to 6" in inspected.stdout

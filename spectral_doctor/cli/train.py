@@ -29,7 +29,9 @@ def recipes() -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name that `spectral-doctor recipes` lists.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A name that `recipes` lists, or your own file.py:attribute.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder of the run.")],
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Generator updates in all.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides the initial weights and all that is drawn.")] = 0,
@@ -40,7 +42,7 @@ def train(
         bool, typer.Option("--resume", help="Go on from the latest checkpoint in DIR, bit for bit.")
     ] = False,
 ) -> None:
-    """Train a GAN by a built-in RECIPE and write a checkpoint series with its measured modes."""
+    """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
     with speaking_plainly():
         chosen = _recipe(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])])
         state = _state(chosen, output, seed, resume)
@@ -48,16 +50,21 @@ def train(
 
 
 def _recipe(name: str, assignments: list[str]) -> Recipe:
+    from spectral_doctor.gan.own import load_recipe
     from spectral_doctor.gan.recipes import RECIPES
 
-    if name not in RECIPES:
-        raise UsageError(f"no recipe is called '{printable(name)}'; there are {listed(RECIPES)}.")
     pairs = [text.partition("=") for text in assignments]
     for key, sign, _ in pairs:
         if not sign:
             raise UsageError(f"--set {printable(key)}: expected KEY=VALUE.")
-    settings = RECIPES[name].settings.changed({key: value for key, _, value in pairs})
-    return RECIPES[name].build(settings)
+    changes = {key: value for key, _, value in pairs}
+    if ":" in name:
+        return load_recipe(name, changes)
+    if name not in RECIPES:
+        raise UsageError(
+            f"no recipe is called '{printable(name)}'; there are {listed(RECIPES)}, or your own as file.py:attribute."
+        )
+    return RECIPES[name].build(RECIPES[name].settings.changed(changes))
 
 
 def _state(recipe: Recipe, output: Path, seed: int, resume: bool) -> TrainingState:

@@ -66,8 +66,11 @@ class Recipe(Protocol):
         ...
 
 
-class _BuiltIn:
-    """What the built-in recipes share: Adam, Gaussian latents, the losses by name and the penalties."""
+class BaseRecipe:
+    """A recipe to start from: Adam, Gaussian latents, the losses by name and the penalties.
+
+    A recipe of your own adds `networks` and `real`, and `evaluate` where it knows the truth.
+    """
 
     def __init__(self, settings: Settings) -> None:
         if settings.loss not in LOSSES:
@@ -100,6 +103,18 @@ class _BuiltIn:
         """The settings' loss on the generator's samples."""
         return LOSSES[self.settings.loss].generator(discriminator(fake))
 
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Build the generator and the discriminator; every recipe has its own."""
+        raise UsageError(f"the recipe {type(self).__name__} has no method 'networks'.")
+
+    def real(self, count: int, random: torch.Generator) -> Tensor:
+        """Draw real samples; every recipe has its own."""
+        raise UsageError(f"the recipe {type(self).__name__} has no method 'real'.")
+
+    def evaluate(self, generator: nn.Module) -> Evaluation | None:
+        """No ground truth is known, so there is nothing to measure."""
+        return None
+
     @torch.no_grad()
     def _sampled(self, generator: nn.Module) -> Tensor:
         """The samples of an evaluation: always from the same latents, in evaluation mode."""
@@ -111,7 +126,7 @@ class _BuiltIn:
         return torch.cat(parts)[: self.settings.samples]
 
 
-class MixtureRecipe(_BuiltIn):
+class MixtureRecipe(BaseRecipe):
     """A mixture of Gaussians, learnt by perceptrons with two hidden layers."""
 
     def __init__(self, settings: Settings, mixture: Mixture) -> None:
@@ -134,7 +149,7 @@ class MixtureRecipe(_BuiltIn):
         return evaluate_mixture(self._sampled(generator), self.mixture.means, self.mixture.standard_deviation)
 
 
-class StackedDigitsRecipe(_BuiltIn):
+class StackedDigitsRecipe(BaseRecipe):
     """Three digits stacked as channels, learnt by convolutional networks; modes are counted by a classifier."""
 
     def __init__(self, settings: Settings, data: Callable[[], StackedDigits]) -> None:
