@@ -59,7 +59,7 @@ def test_every_verb_in_readme_exists() -> None:
     """`spectral-doctor VERB` in a code block is a verb of the tool."""
     names = {"inspect", "train", "recipes"}
     for command, _ in transcripts():
-        for verb in re.findall(r"spectral-doctor ([a-z]+)", command):
+        for verb in re.findall(r"^spectral-doctor ([a-z]+)", command):
             assert verb in names
 
 

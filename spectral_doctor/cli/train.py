@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spectral_doctor.gan.recipes import Recipe
     from spectral_doctor.training.loop import Saved
     from spectral_doctor.training.state import TrainingState
+    from spectral_doctor.training.world import World
 
 
 def recipes() -> None:
@@ -45,8 +46,15 @@ def train(
     """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
     with speaking_plainly():
         chosen = _recipe(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])])
-        state = _state(chosen, output, seed, resume)
-        _run(state, output)
+        from spectral_doctor.training.world import joined_world
+
+        with joined_world() as world:
+            state = _state(chosen, output, seed, resume)
+            # No rank may look for earlier checkpoints once rank 0 has written the first.
+            world.wait()
+            code = _run(state, output, world)
+        if code:
+            raise typer.Exit(code)
 
 
 def _recipe(name: str, assignments: list[str]) -> Recipe:
@@ -85,26 +93,30 @@ def _state(recipe: Recipe, output: Path, seed: int, resume: bool) -> TrainingSta
     return state
 
 
-def _run(state: TrainingState, output: Path) -> None:
+def _run(state: TrainingState, output: Path, world: World) -> int:
     from spectral_doctor.training.loop import train as run_loop
 
     try:
-        outcome = run_loop(state, output, _say, lambda step: None)
+        outcome = run_loop(state, output, _say, lambda step, losses: None, world)
     except OSError as error:
         typer.echo(
             f"error: {printable(output)}: a checkpoint cannot be written: {error.strerror}. "
             "What was saved before is whole; make room and go on with --resume.",
             err=True,
         )
-        raise typer.Exit(ExitCode.UNREADABLE) from None
+        return ExitCode.UNREADABLE
     if outcome.fault:
-        typer.echo(
-            f"error: {outcome.fault} at step {outcome.step}; the last good checkpoint is {outcome.last}", err=True
-        )
-        raise typer.Exit(ExitCode.FINDINGS)
+        _tell(world, f"error: {outcome.fault} at step {outcome.step}; the last good checkpoint is {outcome.last}")
+        return ExitCode.FINDINGS
     if outcome.signal:
-        typer.echo(f"stopped by a signal after step {outcome.step}, saved to {outcome.last}", err=True)
-        raise typer.Exit(128 + outcome.signal)
+        _tell(world, f"stopped by a signal after step {outcome.step}, saved to {outcome.last}")
+        return 128 + outcome.signal
+    return ExitCode.HEALTHY
+
+
+def _tell(world: World, sentence: str) -> None:
+    if world.leads:
+        typer.echo(sentence, err=True)
 
 
 def _say(saved: Saved) -> None:

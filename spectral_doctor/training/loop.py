@@ -14,6 +14,7 @@ import torch
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.networks import parameters_are_finite
 from spectral_doctor.training.state import TrainingState, is_finite, save_state
+from spectral_doctor.training.world import World
 
 
 @dataclass(frozen=True)
@@ -44,57 +45,71 @@ class TrainingOutcome:
     fault: str = ""
 
 
-def update(state: TrainingState) -> StepLosses:
+def update(state: TrainingState, world: World) -> StepLosses:
     """Make one step: `n_dis` updates of the discriminator, one of the generator, and its moving average."""
     recipe, settings, random = state.recipe, state.recipe.settings, state.random
     for _ in range(settings.n_dis):
         with torch.no_grad():
-            fake = state.generator(recipe.latent(settings.batch_size, random))
-        real = recipe.real(settings.batch_size, random)
+            fake = state.generator(world.part(recipe.latent(settings.batch_size, random)))
+        real = world.part(recipe.real(settings.batch_size, random))
         discriminator_loss = recipe.discriminator_loss(state.discriminator, real, fake, random)
         state.discriminator_optimizer.zero_grad()
         discriminator_loss.backward()  # type: ignore[no-untyped-call]
+        world.average_gradients(state.discriminator)
         state.discriminator_optimizer.step()
-    fake = state.generator(recipe.latent(settings.batch_size, random))
+    fake = state.generator(world.part(recipe.latent(settings.batch_size, random)))
     generator_loss = recipe.generator_loss(state.discriminator, fake)
     state.generator_optimizer.zero_grad()
     generator_loss.backward()  # type: ignore[no-untyped-call]
+    world.average_gradients(state.generator)
     state.generator_optimizer.step()
     state.step += 1
     _average(state)
-    return StepLosses(discriminator_loss.item(), generator_loss.item())
+    return StepLosses(*world.mean((discriminator_loss.item(), generator_loss.item())))
 
 
 def train(
-    state: TrainingState, folder: Path, on_save: Callable[[Saved], None], on_step: Callable[[int], None]
+    state: TrainingState,
+    folder: Path,
+    on_save: Callable[[Saved], None],
+    on_step: Callable[[int, StepLosses], None],
+    world: World | None = None,
 ) -> TrainingOutcome:
     """Train until the settings' last step, saving every `save_every` steps, at the first, and at the last.
 
     SIGINT and SIGTERM end the run after the step under way, with its state saved. Losses or weights that are
     not finite end it without saving, so that the last checkpoint stays a good one. Raises `OSError` where a
-    checkpoint cannot be written; what was saved before stays.
+    checkpoint cannot be written; what was saved before stays. In a `world` of several processes rank 0 writes,
+    and a signal to one of them ends all.
     """
-    settings = state.recipe.settings
-    last = _save(state, folder, None, on_save) if state.step == 0 else folder / f"step-{state.step:06d}.pt"
+    settings, world = state.recipe.settings, world or World()
+    last = folder / f"step-{state.step:06d}.pt"
+    if state.step == 0:
+        last = _save(state, folder, None, on_save, world)
     with _signals() as received:
         while state.step < settings.steps:
-            losses = update(state)
-            on_step(state.step)
+            losses = update(state, world)
+            on_step(state.step, losses)
+            stop = world.any(received[0] if received else 0)
             if not is_finite(losses.discriminator, losses.generator):
                 return TrainingOutcome(state.step, last, fault="a loss is not finite")
-            if state.step % settings.save_every == 0 or state.step == settings.steps or received:
+            if state.step % settings.save_every == 0 or state.step == settings.steps or stop:
                 if not (parameters_are_finite(state.generator) and parameters_are_finite(state.discriminator)):
                     return TrainingOutcome(state.step, last, fault="weights are not finite")
-                last = _save(state, folder, losses, on_save)
-            if received:
-                return TrainingOutcome(state.step, last, signal=received[0])
+                last = _save(state, folder, losses, on_save, world)
+            if stop:
+                return TrainingOutcome(state.step, last, signal=stop)
     return TrainingOutcome(state.step, last)
 
 
-def _save(state: TrainingState, folder: Path, losses: StepLosses | None, on_save: Callable[[Saved], None]) -> Path:
-    evaluation = state.recipe.evaluate(state.average or state.generator)
-    path = save_state(state, folder, evaluation)
-    on_save(Saved(state.step, path, evaluation, losses))
+def _save(
+    state: TrainingState, folder: Path, losses: StepLosses | None, on_save: Callable[[Saved], None], world: World
+) -> Path:
+    path = folder / f"step-{state.step:06d}.pt"
+    if world.leads:
+        evaluation = state.recipe.evaluate(state.average or state.generator)
+        save_state(state, path, evaluation)
+        on_save(Saved(state.step, path, evaluation, losses))
     return path
 
 

@@ -75,13 +75,11 @@ class TrainingState:
         self.step = int(content["step"])
 
 
-def save_state(state: TrainingState, folder: Path, evaluation: Evaluation | None) -> Path:
-    """Write a run's state to `step-NNNNNN.pt` in its folder, wholly or not at all; raises `OSError`."""
+def save_state(state: TrainingState, path: Path, evaluation: Evaluation | None) -> None:
+    """Write a run's state to a file, wholly or not at all; raises `OSError`."""
     buffer = io.BytesIO()
     torch.save(state.content(evaluation), buffer)
-    path = folder / f"step-{state.step:06d}.pt"
     write_atomically(path, buffer.getvalue())
-    return path
 
 
 def saved_states(folder: Path) -> list[Path]:

@@ -91,3 +91,20 @@ def test_a_terminated_run_saves_and_exits_with_143(tmp_path: Path) -> None:
     code, stderr = finish(process)
     assert code == 143
     assert "stopped by a signal after step" in stderr
+
+
+def test_torchrun_trains_one_run_with_two_processes(tmp_path: Path) -> None:
+    """Rank 0 alone writes and reports; the run is one series with the trajectory of one process."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "spectral_doctor", "train", "ring", "-o", str(run), "--steps", "50", *SMALL]
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=180, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert result.returncode == 0, result.stderr
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["step 0", "step 50"]
+    assert finish(start(tmp_path / "alone", steps=50))[0] == 0
+    together = torch.load(run / "step-000050.pt", weights_only=True)["discriminator"]
+    alone = torch.load(tmp_path / "alone" / "step-000050.pt", weights_only=True)["discriminator"]
+    for key, value in together.items():
+        torch.testing.assert_close(value, alone[key], rtol=1e-3, atol=1e-4)

@@ -13,7 +13,7 @@ from torch import Tensor
 from spectral_doctor.errors import UnreadableCheckpoint, UsageError
 from spectral_doctor.gan.recipes import RECIPES, Recipe
 from spectral_doctor.inspection import inspect_paths
-from spectral_doctor.training.loop import Saved, train
+from spectral_doctor.training.loop import Saved, StepLosses, train
 from spectral_doctor.training.state import TrainingState, load_state, saved_states
 
 SMALL = {
@@ -36,7 +36,7 @@ def run(state: TrainingState, folder: Path) -> list[Saved]:
     """Train to the end and return what was saved."""
     folder.mkdir(exist_ok=True)
     saved: list[Saved] = []
-    train(state, folder, saved.append, lambda step: None)
+    train(state, folder, saved.append, lambda step, losses: None)
     return saved
 
 
@@ -110,7 +110,7 @@ def test_a_signal_ends_the_run_after_the_step_and_saves_it(tmp_path: Path, numbe
     """The state of the step under way is saved, and the handlers are as they were."""
     before = signal.getsignal(number)
 
-    def stop(step: int) -> None:
+    def stop(step: int, _: StepLosses) -> None:
         if step == 7:
             os.kill(os.getpid(), number)
 
@@ -125,7 +125,7 @@ def test_a_signal_ends_the_run_after_the_step_and_saves_it(tmp_path: Path, numbe
 def test_losses_that_are_not_finite_end_the_run_without_saving(tmp_path: Path) -> None:
     """The last good checkpoint stays the last one."""
 
-    def poison(step: int) -> None:
+    def poison(step: int, _: StepLosses) -> None:
         if step == 12:
             with torch.no_grad():
                 next(state.discriminator.parameters()).fill_(float("nan"))
