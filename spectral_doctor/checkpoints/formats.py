@@ -31,6 +31,7 @@ class Format(Enum):
     DCP_METADATA = "torch.distributed checkpoint folder"
     OTHER_ZIP = "zip archive"
     HDF5 = "HDF5 file"
+    PICTURE = "picture"
     JSON = "JSON text"
     TEXT = "text file"
     EMPTY = "empty file"
@@ -68,6 +69,8 @@ def sniff(path: Path) -> Format:
         return _sniff_zip(path)
     if head.startswith(_LEGACY_TORCH):
         return Format.TORCH_LEGACY
+    if head.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8")):
+        return Format.PICTURE
     if head.startswith(b"\x89HDF\r\n"):
         return Format.HDF5
     if len(head) > 8 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:

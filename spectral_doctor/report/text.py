@@ -51,6 +51,8 @@ def render_text(inspection: Inspection, *, width: int = 80, color: bool = False,
     for diagnosis in inspection.diagnoses:
         for part in _diagnosis(diagnosis, width, explain):
             console.print(part)
+    if len(inspection.diagnoses) > 1:
+        console.print(_overview(inspection.diagnoses))
     for line in _left_out(inspection.left_out, explain):
         console.print(line)
     for failure in inspection.failures:
@@ -60,6 +62,18 @@ def render_text(inspection: Inspection, *, width: int = 80, color: bool = False,
     file = console.file
     assert isinstance(file, StringIO)
     return "\n".join(_TRAILING.sub(r"\1", line) for line in file.getvalue().splitlines()) + "\n"
+
+
+def _overview(diagnoses: Sequence[Diagnosis]) -> Text:
+    """One line a discriminator, where there are several: which of them it is."""
+    lines = [Text(f"{len(diagnoses)} discriminators:")]
+    for diagnosis in diagnoses:
+        since = "" if diagnosis.onset is None else f" since {diagnosis.trajectory.step_unit} {diagnosis.onset}"
+        verdict = (diagnosis.verdict.value, _STYLES[diagnosis.verdict])
+        name = printable(diagnosis.trajectory.discriminator)
+        faults = "".join(f", {finding.kind.value}" for finding in diagnosis.findings)
+        lines.append(Text.assemble("- ", verdict, f"{since}{faults}  {name}"))
+    return Text("\n").join([*lines, Text("")])
 
 
 def _diagnosis(diagnosis: Diagnosis, width: int, explain: bool) -> list[RenderableType]:
@@ -196,7 +210,7 @@ def _by_reason(title: str, pairs: Sequence[tuple[str, str]], explain: bool) -> l
         names = list(dict.fromkeys(Path(path).name for path in paths))
         keys = {name.partition(": ")[2] for name in names}
         if len(names) > 1 and len(keys) == 1 and keys != {""} and not explain:
-            names = [f"{keys.pop()} in {len(names)} files"]
+            names = [f"{keys.pop()} in {len(set(paths))} files"]
         shown = names if explain else names[:_SHOWN]
         more = f" and {len(names) - len(shown)} more (--explain lists them)" if len(shown) < len(names) else ""
         lines.append(Text(f"{title}: {', '.join(map(printable, shown))}{more}: {printable(reason.rstrip('.'))}."))

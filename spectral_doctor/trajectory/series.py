@@ -202,7 +202,9 @@ def _distinctly_named(trajectories: Sequence[SpectralTrajectory]) -> tuple[Spect
 
 
 def _differing(item: SpectralTrajectory, namesakes: Sequence[SpectralTrajectory]) -> str:
-    paths = [Path(other.checkpoints[-1]).parts for other in namesakes]
-    mine = Path(item.checkpoints[-1]).parts
+    last = [Path(other.checkpoints[-1]) for other in namesakes]
+    by_folder = len({path.parent for path in last}) == len(last)
+    paths = [path.parent.parts if by_folder else path.parts for path in last]
+    mine = paths[namesakes.index(item)]
     different = [part for part, *column in zip(mine, *paths, strict=False) if len(set(column)) > 1]
     return "/".join(different) or Path(item.checkpoints[-1]).name

@@ -244,3 +244,5 @@ def test_sniffing_names_foreign_formats(tmp_path: Path) -> None:
     hdf5.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     noise.write_bytes(bytes(range(200, 256)) * 20)
     assert (sniff(hdf5), sniff(noise)) == (Format.HDF5, Format.UNKNOWN)
+    hdf5.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    assert sniff(hdf5) is Format.PICTURE

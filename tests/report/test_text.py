@@ -93,6 +93,15 @@ def test_grouped_convolutions_take_one_row() -> None:
     assert "0.50" in rows[0]
 
 
+def test_several_discriminators_end_in_an_overview() -> None:
+    """Which of them it is, since when, and with which faults, in one line each."""
+    sound = series(layer_over_steps("conv", [0.96, 0.97]))
+    broken = series(layer_over_steps("a", [0.9, None]), layer_over_steps("b", [0.95, 0.4]))
+    text = render_text(Inspection((diagnose(sound), diagnose(broken)), (), ()))
+    assert "2 discriminators:\n- HEALTHY  netD\n- COLLAPSED since step 100, NON-FINITE  netD\n" in text
+    assert "discriminators:" not in report(sound)
+
+
 def test_faults_stand_below_the_verdict() -> None:
     """A layer that is not finite says so in its row and in a sentence."""
     text = report(series(layer_over_steps("a", [0.9, None]), layer_over_steps("b", [0.95, 0.96])))
