@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-QUALITY_RADIUS = 3.0
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -30,17 +28,17 @@ class Evaluation:
     counts: tuple[int, ...]
 
 
-def evaluate_mixture(samples: Tensor, means: Tensor, standard_deviation: float) -> Evaluation:
+def evaluate_mixture(samples: Tensor, means: Tensor, radius: float) -> Evaluation:
     """Evaluate samples (n, d) against a mixture of Gaussians with the given means (m, d).
 
-    A sample is of high quality within 3 standard deviations (l2) of its nearest mean; a mode is captured
-    when it is nearest to at least one such sample (VEEGAN, Srivastava et al. 2017, section 4.1). Only samples
-    of high quality are counted. A perfect sampler in two dimensions scores 1 − e^−4.5 = 0.989 and not 1.
+    A sample is of high quality within `radius` (l2) of its nearest mean; a mode is captured when it is nearest
+    to at least one such sample (VEEGAN, Srivastava et al. 2017, section 4.1). Only samples of high quality are
+    counted. With a radius of 3σ a perfect sampler in two dimensions scores 1 − e^−4.5 = 0.989 and not 1.
     """
     if not bool(torch.isfinite(samples).all()):
         return _from_counts([0] * len(means), len(samples), 0.0)
     distance, nearest = torch.cdist(samples.double(), means.double()).min(dim=1)
-    good = distance <= QUALITY_RADIUS * standard_deviation
+    good = distance <= radius
     counts = torch.bincount(nearest[good], minlength=len(means))
     return _from_counts(counts.tolist(), len(samples), float(good.double().mean()))
 

@@ -22,7 +22,7 @@ def recipes() -> None:
     with speaking_plainly():
         from dataclasses import asdict
 
-        from spectral_doctor.gan.recipes import RECIPES
+        from spectral_doctor.gan.builtin import RECIPES
 
         for recipe in RECIPES.values():
             typer.echo(f"{recipe.name}: {recipe.description}")
@@ -58,8 +58,8 @@ def train(
 
 
 def _recipe(name: str, assignments: list[str]) -> Recipe:
+    from spectral_doctor.gan.builtin import RECIPES
     from spectral_doctor.gan.own import load_recipe
-    from spectral_doctor.gan.recipes import RECIPES
 
     pairs = [text.partition("=") for text in assignments]
     for key, sign, _ in pairs:

@@ -85,6 +85,17 @@ def dcgan_discriminator(image_channels: int, channels: int, side: int, wrap: Wra
     return Critic(nn.Sequential(*layers, nn.Flatten(), wrap(nn.Linear(inputs * (side >> steps) ** 2, 1))))
 
 
+def cnn_discriminator(image_channels: int, channels: int, side: int, wrap: Wrap) -> Critic:
+    """The standard CNN of SNGAN (Miyato et al. 2018, table 3): 3×3 and strided 4×4 convolutions in turn."""
+    layers: list[nn.Module] = [wrap(nn.Conv2d(image_channels, channels, 3, padding=1)), nn.LeakyReLU(0.1)]
+    width, steps = channels, halvings(side)
+    for _ in range(steps):
+        layers += [wrap(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)), nn.LeakyReLU(0.1)]
+        layers += [wrap(nn.Conv2d(2 * width, 2 * width, 3, padding=1)), nn.LeakyReLU(0.1)]
+        width *= 2
+    return Critic(nn.Sequential(*layers, nn.Flatten(), wrap(nn.Linear(width * (side >> steps) ** 2, 1))))
+
+
 class ResidualBlock(nn.Module):
     """A residual block of the SNGAN discriminator; the shortcut has a convolution where the shape changes."""
 

@@ -32,6 +32,7 @@ class Settings:
     samples: int = 2500
     side: int = 8
     images_per_digit: int = 200
+    path: str = ""
 
     def changed(self, assignments: Mapping[str, str]) -> Settings:
         """Return these settings with some changed from text, as `--set` gives them.

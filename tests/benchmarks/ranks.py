@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from spectral_doctor.gan.recipes import RECIPES
+from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.training.loop import StepLosses, train
 from spectral_doctor.training.state import TrainingState
 from spectral_doctor.training.world import joined_world

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import struct
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from spectral_doctor.errors import UsageError
+from spectral_doctor.evaluation import evaluate_mixture
+from spectral_doctor.gan.builtin import RECIPES
+from spectral_doctor.gan.data import embedded_mixture
+from spectral_doctor.gan.files import digit_files
 from spectral_doctor.gan.losses import LOSSES, gradient_penalty, r1_penalty
 from spectral_doctor.gan.networks import halvings
-from spectral_doctor.gan.recipes import RECIPES
 from spectral_doctor.gan.settings import Settings
+
+
+def data_for(name: str, folder: Path) -> dict[str, str]:
+    """Settings that point a recipe at small data of its kind; skips what is not installed."""
+    if name == "stacked-digits":
+        pytest.importorskip("sklearn")
+    if name == "stacked-mnist":
+        write_idx(folder)
+        return {"path": str(folder)}
+    if name == "images":
+        for index in range(3):
+            Image.new("RGB", (40, 50 + index), (90 * index, 10, 200)).save(folder / f"{index}.png")
+        return {"path": str(folder)}
+    return {}
+
+
+def write_idx(folder: Path) -> None:
+    """Two images of every digit in MNIST's format, compressed."""
+    images = np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), dtype=np.uint8)
+    header = struct.pack(">IIII", 2051, 20, 28, 28)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes()))
+    labels = np.repeat(np.arange(10, dtype=np.uint8), 2).tobytes()
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(struct.pack(">II", 2049, 20) + labels))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("spectral_norm", ["true", "false"])
-def test_every_recipe_builds_networks_that_fit_its_data(name: str, spectral_norm: str) -> None:
+def test_every_recipe_builds_networks_that_fit_its_data(name: str, spectral_norm: str, tmp_path: Path) -> None:
     """A latent becomes a sample of the data's shape, and a sample one logit."""
-    changes = {"spectral_norm": spectral_norm, "images_per_digit": "5"}
+    changes = {"spectral_norm": spectral_norm, "images_per_digit": "5", **data_for(name, tmp_path)}
     recipe = RECIPES[name].build(RECIPES[name].settings.changed(changes))
     random = torch.Generator().manual_seed(0)
     generator, discriminator = recipe.networks()
@@ -35,17 +66,17 @@ def test_sides_are_halved_down_to_four_or_an_odd_side(side: int, expected: int) 
     assert halvings(side) == expected
 
 
-@pytest.mark.parametrize("network", ["resnet", "dcgan"])
+@pytest.mark.parametrize("network", ["resnet", "dcgan", "cnn"])
 @pytest.mark.parametrize("side", [8, 16, 28])
 def test_image_networks_are_settable(network: str, side: int) -> None:
-    """Both discriminators at every side; the ResNet has the papers' ten convolutions."""
+    """Every discriminator at every side; the ResNet has the papers' ten convolutions."""
     settings = RECIPES["stacked-glyphs"].settings.changed({"network": network, "side": str(side)})
     generator, discriminator = RECIPES["stacked-glyphs"].build(settings).networks()
     images = generator(torch.zeros(2, settings.latent_dim))
     assert images.shape == (2, 3, side, side)
     assert discriminator(images).shape == (2,)
     convolutions = sum(isinstance(module, nn.Conv2d) for module in discriminator.modules())
-    assert convolutions == (10 if network == "resnet" else halvings(side))
+    assert convolutions == {"resnet": 10, "dcgan": halvings(side), "cnn": 1 + 2 * halvings(side)}[network]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +98,7 @@ def test_wrong_choices_are_named() -> None:
     """A loss or a network there is not."""
     with pytest.raises(UsageError, match="--set loss=best: expected one of 'hinge'"):
         RECIPES["ring"].build(Settings(loss="best"))
-    with pytest.raises(UsageError, match="--set network=mlp: expected 'resnet' or 'dcgan' for images"):
+    with pytest.raises(UsageError, match="--set network=mlp: expected one of 'resnet', 'dcgan', 'cnn' for images"):
         RECIPES["stacked-glyphs"].build(Settings(network="mlp"))
 
 
@@ -93,3 +124,40 @@ def test_the_penalties_have_their_closed_forms() -> None:
     random = torch.Generator().manual_seed(0)
     assert gradient_penalty(linear, x, x + 1, random).item() == pytest.approx(16.0)
     assert r1_penalty(linear, x).item() == pytest.approx(12.5)
+
+
+def test_digits_from_files_are_the_digits(tmp_path: Path) -> None:
+    """IDX and npz give the same bank, each image under its label."""
+    write_idx(tmp_path)
+    by_idx = digit_files(tmp_path).bank
+    images = np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), dtype=np.uint8)
+    with (tmp_path / "digits.npz").open("wb") as file:
+        np.savez(file, x_train=images, y_train=np.repeat(np.arange(10), 2))
+    assert torch.equal(by_idx, digit_files(tmp_path / "digits.npz").bank)
+    assert by_idx.shape == (10, 2, 28, 28)
+    assert by_idx[3, 1, 0, 0].item() == pytest.approx(2 * 7 / 255 - 1)
+
+
+@pytest.mark.parametrize("name", ["stacked-mnist", "images"])
+def test_data_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
+    """No path, and a path without data."""
+    random = torch.Generator()
+    for path, sentence in (
+        ("", "this recipe needs data of yours"),
+        (str(tmp_path), f"--set path={tmp_path}: expected"),
+    ):
+        recipe = RECIPES[name].build(RECIPES[name].settings.changed({"path": path}))
+        with pytest.raises(UsageError, match=sentence):
+            recipe.real(1, random)
+
+
+def test_true_samples_of_the_embedded_mixture_are_of_high_quality() -> None:
+    """The published 10σ would reject every one of them; the radius used accepts nearly all."""
+    mixture = embedded_mixture(dimensions=120, subspace=70)
+    samples = mixture.sample(500, torch.Generator().manual_seed(0))
+    measured = evaluate_mixture(samples, mixture.means, mixture.quality_radius)
+    assert measured.high_quality_fraction is not None
+    assert measured.high_quality_fraction > 0.98
+    assert measured.modes_captured == 10
+    narrow = mixture.standard_deviation * math.sqrt(70) / 2.65
+    assert evaluate_mixture(samples, mixture.means, narrow).high_quality_fraction == 0.0

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from spectral_doctor.errors import UnreadableCheckpoint, UsageError
-from spectral_doctor.gan.recipes import RECIPES, Recipe
+from spectral_doctor.gan.builtin import RECIPES
+from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.inspection import inspect_paths
 from spectral_doctor.training.loop import Saved, StepLosses, train
 from spectral_doctor.training.state import TrainingState, load_state, saved_states

@@ -1,0 +1,208 @@
+"""The recipes that are built in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from spectral_doctor.errors import UsageError, listed, printable
+from spectral_doctor.evaluation import Evaluation, evaluate_codes, evaluate_mixture
+from spectral_doctor.gan.data import Mixture, StackedDigits, embedded_mixture, grid, ring
+from spectral_doctor.gan.files import Images, digit_files, image_folder, scikit_digits
+from spectral_doctor.gan.networks import (
+    ConvolutionalGenerator,
+    Critic,
+    ResNetDiscriminator,
+    Wrap,
+    cnn_discriminator,
+    dcgan_discriminator,
+    digit_classifier,
+    mlp,
+    wrapper,
+)
+from spectral_doctor.gan.recipes import BaseRecipe, Recipe
+from spectral_doctor.gan.settings import Settings
+
+_IMAGE_NETWORKS: dict[str, Callable[[int, int, int, Wrap], nn.Module]] = {
+    "resnet": lambda image_channels, channels, side, wrap: ResNetDiscriminator(image_channels, channels, wrap),
+    "dcgan": dcgan_discriminator,
+    "cnn": cnn_discriminator,
+}
+
+
+class MixtureRecipe(BaseRecipe):
+    """A mixture of Gaussians, learnt by perceptrons with two hidden layers."""
+
+    def __init__(self, settings: Settings, mixture: Mixture) -> None:
+        super().__init__(settings)
+        self.mixture = mixture
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Build both perceptrons."""
+        settings, dimensions = self.settings, self.mixture.means.shape[1]
+        generator = mlp((settings.latent_dim, *[settings.generator_channels] * 2, dimensions), wrapper(False))
+        body = mlp((dimensions, *[settings.discriminator_channels] * 2, 1), wrapper(settings.spectral_norm), 0.2)
+        return generator, Critic(body)
+
+    def real(self, count: int, random: torch.Generator) -> Tensor:
+        """Draw from the mixture."""
+        return self.mixture.sample(count, random)
+
+    def evaluate(self, generator: nn.Module) -> Evaluation:
+        """Modes captured, quality and KL of the generator's samples."""
+        return evaluate_mixture(self.sampled(generator), self.mixture.means, self.mixture.quality_radius)
+
+
+class ImageRecipe(BaseRecipe):
+    """Images, learnt by convolutional networks; without labels there is no ground truth."""
+
+    def __init__(self, settings: Settings, data: Callable[[], StackedDigits | Images]) -> None:
+        super().__init__(settings)
+        if settings.network not in _IMAGE_NETWORKS:
+            raise UsageError(
+                f"--set network={printable(settings.network)}: expected one of {listed(_IMAGE_NETWORKS)} for images."
+            )
+        self._load = data
+
+    @cached_property
+    def data(self) -> StackedDigits | Images:
+        """The images, made at first use."""
+        data = self._load()
+        side = data.bank.shape[-1]
+        if side != self.settings.side:
+            raise UsageError(f"--set side={self.settings.side}: the images have a side of {side}.")
+        return data
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Build the generator and the discriminator that the settings name."""
+        settings = self.settings
+        generator = ConvolutionalGenerator(settings.latent_dim, settings.generator_channels, settings.side, 3)
+        wrap = wrapper(settings.spectral_norm)
+        return generator, _IMAGE_NETWORKS[settings.network](3, settings.discriminator_channels, settings.side, wrap)
+
+    def real(self, count: int, random: torch.Generator) -> Tensor:
+        """Draw images."""
+        return self.data.sample(count, random)
+
+
+class StackedDigitsRecipe(ImageRecipe):
+    """Three digits stacked as channels: 1 000 modes, counted by a classifier."""
+
+    @cached_property
+    def classifier(self) -> tuple[nn.Module, float]:
+        """The digit classifier, trained once with a fixed seed, and its accuracy on held-out images."""
+        assert isinstance(self.data, StackedDigits)
+        return train_classifier(self.data)
+
+    def evaluate(self, generator: nn.Module) -> Evaluation:
+        """Modes captured and KL of the generator's images, by the classifier."""
+        images, side = self.sampled(generator), self.settings.side
+        classifier, _ = self.classifier
+        with torch.no_grad():
+            digits = classifier(images.reshape(-1, 1, side, side)).argmax(1).view(-1, 3)
+        return evaluate_codes(digits @ torch.tensor([100, 10, 1]), 1000)
+
+
+def train_classifier(data: StackedDigits, seed: int = 0, steps: int = 1500) -> tuple[nn.Module, float]:
+    """Train the digit classifier on four fifths of the images; return it with its accuracy on the rest."""
+    held_out = max(data.bank.shape[1] // 5, 1)
+    train, test = data.bank[:, held_out:], data.bank[:, :held_out]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        classifier = digit_classifier(data.side)
+    random = torch.Generator().manual_seed(seed)
+    optimizer = Adam(classifier.parameters(), 1e-3)
+    for _ in range(steps):
+        labels = torch.randint(10, (128,), generator=random)
+        images = train[labels, torch.randint(train.shape[1], (128,), generator=random)].unsqueeze(1)
+        noisy = images + 0.1 * torch.randn(images.shape, generator=random)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(classifier(noisy), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    with torch.no_grad():
+        guesses = classifier(test.reshape(-1, 1, data.side, data.side)).argmax(1).view(10, held_out)
+    return classifier, float((guesses == torch.arange(10)[:, None]).double().mean())
+
+
+@dataclass(frozen=True)
+class BuiltInRecipe:
+    """A recipe by name: what it learns, its settings, and how it is built from them."""
+
+    name: str
+    description: str
+    settings: Settings
+    build: Callable[[Settings], Recipe]
+
+
+def _glyphs(settings: Settings) -> Recipe:
+    def load() -> StackedDigits:
+        from spectral_doctor.gan.glyphs import stacked_glyphs
+
+        return stacked_glyphs(settings.side, settings.images_per_digit)
+
+    return StackedDigitsRecipe(settings, load)
+
+
+def _path(settings: Settings) -> Path:
+    if not settings.path:
+        raise UsageError("this recipe needs data of yours: --set path=FILE_OR_FOLDER.")
+    return Path(settings.path)
+
+
+_IMAGES = Settings(
+    network="resnet",
+    generator_channels=24,
+    discriminator_channels=16,
+    spectral_norm=True,
+    latent_dim=64,
+    loss="hinge",
+    learning_rate_generator=5e-4,
+    learning_rate_discriminator=5e-4,
+    beta1=0.0,
+    beta2=0.9,
+    batch_size=64,
+    n_dis=5,
+    steps=1600,
+    save_every=200,
+    samples=5000,
+)
+_BUILT_IN = (
+    BuiltInRecipe(
+        "ring", "8 Gaussians on a circle of radius 1, σ 0.01", Settings(), lambda chosen: MixtureRecipe(chosen, ring())
+    ),
+    BuiltInRecipe("grid", "25 Gaussians, spacing 2, σ 0.05", Settings(), lambda chosen: MixtureRecipe(chosen, grid())),
+    BuiltInRecipe(
+        "synthetic-1200d",
+        "ten 700-dimensional Gaussians in 1 200 dimensions",
+        Settings(latent_dim=256, learning_rate_generator=2e-4, learning_rate_discriminator=2e-4),
+        lambda chosen: MixtureRecipe(chosen, embedded_mixture()),
+    ),
+    BuiltInRecipe(
+        "stacked-glyphs", "digits in matplotlib's fonts, three stacked as channels: 1 000 modes", _IMAGES, _glyphs
+    ),
+    BuiltInRecipe(
+        "stacked-digits",
+        "scikit-learn's real 8×8 digits, stacked: 1 000 modes (extra `data`)",
+        _IMAGES,
+        lambda chosen: StackedDigitsRecipe(chosen, scikit_digits),
+    ),
+    BuiltInRecipe(
+        "stacked-mnist",
+        "28×28 digits of yours, stacked: --set path=, an npz or a folder of IDX files",
+        replace(_IMAGES, side=28),
+        lambda chosen: StackedDigitsRecipe(chosen, lambda: digit_files(_path(chosen))),
+    ),
+    BuiltInRecipe(
+        "images",
+        "a folder of pictures, scaled to --set side=: --set path=; no ground truth",
+        replace(_IMAGES, side=32),
+        lambda chosen: ImageRecipe(chosen, lambda: image_folder(_path(chosen), chosen.side)),
+    ),
+)
+RECIPES = {recipe.name: recipe for recipe in _BUILT_IN}
