@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,12 @@ from spectral_doctor.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
     from spectral_doctor.gan.recipes import Recipe
-    from spectral_doctor.training.loop import Saved
+    from spectral_doctor.training.folder import RunFolder
+    from spectral_doctor.training.records import Saved
     from spectral_doctor.training.state import TrainingState
     from spectral_doctor.training.world import World
+
+    Watcher = Callable[[Saved], None]
 
 
 def recipes() -> None:
@@ -42,22 +46,35 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the latest checkpoint in DIR, bit for bit.")
     ] = False,
+    as_folders: Annotated[
+        bool, typer.Option("--folders", help="A folder a checkpoint, the networks as safetensors files.")
+    ] = False,
+    keep: Annotated[int, typer.Option("--keep", min=0, metavar="N", help="Keep the last N checkpoints; 0: all.")] = 0,
+    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Samples as DIR/samples/*.png.")] = True,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Scalars in DIR/tensorboard.")] = False,
+    tracker: Annotated[
+        str | None, typer.Option("--tracker", metavar="FILE.PY:FUNCTION", help="Called with each checkpoint's numbers.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
     with speaking_plainly():
-        chosen = _recipe(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])])
+        chosen = recipe_named(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])])
+        from spectral_doctor.training.folder import RunFolder
         from spectral_doctor.training.world import joined_world
 
-        with joined_world() as world:
-            state = _state(chosen, output, seed, resume)
+        with joined_world(device) as world:
+            state = _state(chosen, output, seed, resume, world)
+            watchers = _watchers(output, world.leads and pictures, world.leads and tensorboard, tracker)
             # No rank may look for earlier checkpoints once rank 0 has written the first.
             world.wait()
-            code = _run(state, output, world)
+            code = run(state, RunFolder(output, as_folders, keep), world, watchers)
         if code:
             raise typer.Exit(code)
 
 
-def _recipe(name: str, assignments: list[str]) -> Recipe:
+def recipe_named(name: str, assignments: list[str]) -> Recipe:
+    """The recipe of a name or of `file.py:attribute`, with settings changed by `KEY=VALUE` texts."""
     from spectral_doctor.gan.builtin import RECIPES
     from spectral_doctor.gan.own import load_recipe
 
@@ -75,8 +92,9 @@ def _recipe(name: str, assignments: list[str]) -> Recipe:
     return RECIPES[name].build(RECIPES[name].settings.changed(changes))
 
 
-def _state(recipe: Recipe, output: Path, seed: int, resume: bool) -> TrainingState:
-    from spectral_doctor.training.state import TrainingState, load_state, saved_states
+def _state(recipe: Recipe, output: Path, seed: int, resume: bool, world: World) -> TrainingState:
+    from spectral_doctor.training.folder import clear_torn, saved_states
+    from spectral_doctor.training.state import TrainingState, load_state
 
     earlier = saved_states(output)
     if earlier and not resume:
@@ -84,49 +102,60 @@ def _state(recipe: Recipe, output: Path, seed: int, resume: bool) -> TrainingSta
     if resume and not earlier:
         raise UsageError(f"{printable(output)} holds no checkpoint to resume from.")
     output.mkdir(parents=True, exist_ok=True)
-    for torn in output.glob(".step-*.tmp"):
-        torn.unlink(missing_ok=True)
-    state = TrainingState.fresh(recipe, seed)
+    if world.leads:
+        clear_torn(output)
+    state = TrainingState.fresh(recipe, seed, world.device)
     if earlier:
         load_state(state, earlier[-1])
-        typer.echo(f"resumed from {earlier[-1].name}", err=True)
+        tell(world, f"resumed from {earlier[-1].name}")
     return state
 
 
-def _run(state: TrainingState, output: Path, world: World) -> int:
-    from spectral_doctor.training.loop import train as run_loop
+def _watchers(output: Path, pictures: bool, tensorboard: bool, tracker: str | None) -> tuple[Watcher, ...]:
+    from spectral_doctor.cli import tracking
 
+    trackers = [tracking.tensorboard_tracker(output / "tensorboard")] if tensorboard else []
+    trackers += [tracking.own_tracker(tracker)] if tracker else []
+    watchers: list[Watcher] = [tracking.told(tracker) for tracker in trackers]
+    return (*watchers, tracking.pictured(output / "samples")) if pictures else tuple(watchers)
+
+
+def run(state: TrainingState, folder: RunFolder, world: World, watchers: Sequence[Watcher] = ()) -> int:
+    """Train to the end with a live view and say how it ended; returns the exit code."""
+    from spectral_doctor.cli.live import LiveView
+    from spectral_doctor.training.loop import train as train_to_the_end
+
+    introduction = getattr(state.recipe, "introduction", str)()
+    if introduction:
+        tell(world, introduction)
     try:
-        outcome = run_loop(state, output, _say, lambda step, losses: None, world)
+        with LiveView(state.recipe.settings.steps) as view:
+            outcome = train_to_the_end(state, folder, _all_of((view.saved, *watchers)), view.step, world)
     except OSError as error:
         typer.echo(
-            f"error: {printable(output)}: a checkpoint cannot be written: {error.strerror}. "
+            f"error: {printable(folder.path)}: a checkpoint cannot be written: {error.strerror or error}. "
             "What was saved before is whole; make room and go on with --resume.",
             err=True,
         )
         return ExitCode.UNREADABLE
     if outcome.fault:
-        _tell(world, f"error: {outcome.fault} at step {outcome.step}; the last good checkpoint is {outcome.last}")
+        tell(world, f"error: {outcome.fault} at step {outcome.step}; the last good checkpoint is {outcome.last}")
         return ExitCode.FINDINGS
     if outcome.signal:
-        _tell(world, f"stopped by a signal after step {outcome.step}, saved to {outcome.last}")
+        tell(world, f"stopped by a signal after step {outcome.step}, saved to {outcome.last}")
         return 128 + outcome.signal
     return ExitCode.HEALTHY
 
 
-def _tell(world: World, sentence: str) -> None:
+def tell(world: World, sentence: str) -> None:
+    """Say something on stderr, once for all processes of a run."""
     if world.leads:
         typer.echo(sentence, err=True)
 
 
-def _say(saved: Saved) -> None:
-    line = f"step {saved.step}"
-    if saved.evaluation is not None:
-        measured = saved.evaluation
-        line += f": {measured.modes_captured} of {measured.modes} modes, KL to uniform {measured.kl:.3f}"
-        line += f" (floor {measured.kl_floor:.4f} at {measured.samples} samples)"
-        if measured.high_quality_fraction is not None:
-            line += f", high quality {measured.high_quality_fraction:.1%}"
-    if saved.losses is not None:
-        line += f", loss D {saved.losses.discriminator:.3f} G {saved.losses.generator:.3f}"
-    typer.echo(line)
+def _all_of(watchers: Sequence[Watcher]) -> Watcher:
+    def watch(saved: Saved) -> None:
+        for watcher in watchers:
+            watcher(saved)
+
+    return watch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -100,6 +100,10 @@ class StackedDigitsRecipe(ImageRecipe):
         assert isinstance(self.data, StackedDigits)
         return train_classifier(self.data)
 
+    def introduction(self) -> str:
+        """The classifier's accuracy: what the counted modes can be trusted for."""
+        return f"classifier that counts the modes: accuracy {self.classifier[1]:.1%} on held-out images"
+
     def evaluate(self, generator: nn.Module) -> Evaluation:
         """Modes captured and KL of the generator's images, by the classifier."""
         images, side = self.sampled(generator), self.settings.side
@@ -109,6 +113,7 @@ class StackedDigitsRecipe(ImageRecipe):
         return evaluate_codes(digits @ torch.tensor([100, 10, 1]), 1000)
 
 
+@lru_cache(maxsize=2)
 def train_classifier(data: StackedDigits, seed: int = 0, steps: int = 1500) -> tuple[nn.Module, float]:
     """Train the digit classifier on four fifths of the images; return it with its accuracy on the rest."""
     held_out = max(data.bank.shape[1] // 5, 1)

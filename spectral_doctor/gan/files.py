@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ def image_folder(folder: Path, side: int) -> Images:
     return Images(bank)
 
 
+@lru_cache(maxsize=1)
 def scikit_digits() -> StackedDigits:
     """scikit-learn's 1 797 real digits of 8×8 pixels; raises `UsageError` where it is not installed."""
     try:

@@ -1,4 +1,4 @@
-"""A user's own recipe, named as `file.py:attribute`."""
+"""A user's own code, named as `file.py:attribute`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gan.recipes import Recipe
@@ -22,10 +23,20 @@ def load_recipe(name: str, assignments: Mapping[str, str]) -> Recipe:
 
     Raises `UsageError` where the file, the attribute or a part of the recipe is missing, or the import fails.
     """
+    made = load_attribute(name)
+    recipe = made() if callable(made) and not hasattr(made, "settings") else made
+    return _checked(recipe, name, assignments)
+
+
+def load_attribute(name: str) -> Any:
+    """Import a Python file of the user's and return one of its attributes, both named as `file.py:attribute`.
+
+    Raises `UsageError` where the file or the attribute is missing, or the import fails.
+    """
     file, _, attribute = name.rpartition(":")
     path = Path(file)
     if not path.is_file():
-        raise UsageError(f"{printable(name)}: no file '{printable(file)}'; expected a recipe as file.py:attribute.")
+        raise UsageError(f"{printable(name)}: no file '{printable(file)}'; expected file.py:attribute.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{printable(name)}: '{printable(file)}' is no Python file.")
@@ -40,9 +51,7 @@ def load_recipe(name: str, assignments: Mapping[str, str]) -> Recipe:
         sys.path.pop(0)
     if not hasattr(module, attribute):
         raise UsageError(f"{printable(name)}: '{printable(file)}' has no '{printable(attribute)}'.")
-    made = getattr(module, attribute)
-    recipe = made() if callable(made) and not hasattr(made, "settings") else made
-    return _checked(recipe, name, assignments)
+    return getattr(module, attribute)
 
 
 def _checked(recipe: Recipe, name: str, assignments: Mapping[str, str]) -> Recipe:

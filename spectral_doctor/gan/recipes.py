@@ -11,6 +11,7 @@ from torch.optim import Adam, Optimizer
 from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.losses import LOSSES, gradient_penalty, r1_penalty
+from spectral_doctor.gan.networks import evaluating
 from spectral_doctor.gan.settings import Settings
 
 
@@ -90,6 +91,10 @@ class BaseRecipe:
         """The settings' loss on the generator's samples."""
         return LOSSES[self.settings.loss].generator(discriminator(fake))
 
+    def introduction(self) -> str:
+        """What a user should know before the first step; the empty string for nothing."""
+        return ""
+
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Build the generator and the discriminator; every recipe has its own."""
         raise UsageError(f"the recipe {type(self).__name__} has no method 'networks'.")
@@ -105,9 +110,10 @@ class BaseRecipe:
     @torch.no_grad()
     def sampled(self, generator: nn.Module) -> Tensor:
         """The samples of an evaluation: always from the same latents, in evaluation mode."""
-        training = generator.training
-        generator.eval()
         random = torch.Generator().manual_seed(0)
-        parts = [generator(self.latent(500, random)) for _ in range(-(-self.settings.samples // 500))]
-        generator.train(training)
+        device = next(generator.parameters()).device
+        with evaluating(generator):
+            parts = [
+                generator(self.latent(500, random).to(device)).cpu() for _ in range(-(-self.settings.samples // 500))
+            ]
         return torch.cat(parts)[: self.settings.samples]

@@ -5,44 +5,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import torch
 
-from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.gan.networks import parameters_are_finite
-from spectral_doctor.training.state import TrainingState, is_finite, save_state
+from spectral_doctor.gan.networks import evaluating, parameters_are_finite
+from spectral_doctor.training.folder import RunFolder, write_state
+from spectral_doctor.training.randomness import untouched_randomness
+from spectral_doctor.training.records import Saved, Snapshot, StepLosses, TrainingOutcome
+from spectral_doctor.training.state import TrainingState, is_finite
 from spectral_doctor.training.world import World
 
-
-@dataclass(frozen=True)
-class StepLosses:
-    """The losses of one step; the discriminator's is that of its last update."""
-
-    discriminator: float
-    generator: float
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A checkpoint that was written: its step, its file, its evaluation and the losses of its step."""
-
-    step: int
-    path: Path
-    evaluation: Evaluation | None
-    losses: StepLosses | None
-
-
-@dataclass(frozen=True)
-class TrainingOutcome:
-    """How a run ended: at which step, the last good checkpoint, and the signal or fault that ended it early."""
-
-    step: int
-    last: Path
-    signal: int = 0
-    fault: str = ""
+PREVIEW = 256
 
 
 def update(state: TrainingState, world: World) -> StepLosses:
@@ -70,9 +45,9 @@ def update(state: TrainingState, world: World) -> StepLosses:
 
 def train(
     state: TrainingState,
-    folder: Path,
-    on_save: Callable[[Saved], None],
-    on_step: Callable[[int, StepLosses], None],
+    folder: RunFolder,
+    on_save: Callable[[Saved], None] = lambda saved: None,
+    on_step: Callable[[int, StepLosses], None] = lambda step, losses: None,
     world: World | None = None,
 ) -> TrainingOutcome:
     """Train until the settings' last step, saving every `save_every` steps, at the first, and at the last.
@@ -83,7 +58,7 @@ def train(
     and a signal to one of them ends all.
     """
     settings, world = state.recipe.settings, world or World()
-    last = folder / f"step-{state.step:06d}.pt"
+    last = folder.checkpoint(state.step)
     if state.step == 0:
         last = _save(state, folder, None, on_save, world)
     with _signals() as received:
@@ -102,14 +77,28 @@ def train(
     return TrainingOutcome(state.step, last)
 
 
+def snapshot(state: TrainingState) -> Snapshot:
+    """Measure a run where it stands, without touching it: scores, samples, and every layer's spectrum."""
+    random = torch.Generator().manual_seed(0)
+    with untouched_randomness(), evaluating(state.generator), evaluating(state.discriminator), torch.no_grad():
+        device = next(state.generator.parameters()).device
+        real = state.recipe.real(PREVIEW, random).to(device)
+        fake = state.generator(state.recipe.latent(PREVIEW, random).to(device))
+        score_real, score_fake = (float(state.discriminator(samples).mean()) for samples in (real, fake))
+    layers = state.monitor.observe(state.step)
+    return Snapshot(score_real, score_fake, real.cpu().numpy(), fake.cpu().numpy(), layers)
+
+
 def _save(
-    state: TrainingState, folder: Path, losses: StepLosses | None, on_save: Callable[[Saved], None], world: World
+    state: TrainingState, folder: RunFolder, losses: StepLosses | None, on_save: Callable[[Saved], None], world: World
 ) -> Path:
-    path = folder / f"step-{state.step:06d}.pt"
-    if world.leads:
+    if not world.leads:
+        return folder.checkpoint(state.step)
+    with untouched_randomness():
         evaluation = state.recipe.evaluate(state.average or state.generator)
-        save_state(state, path, evaluation)
-        on_save(Saved(state.step, path, evaluation, losses))
+    measured = snapshot(state)
+    path = write_state(folder, state.step, state.content(evaluation))
+    on_save(Saved(state.step, path, evaluation, losses, measured))
     return path
 
 

@@ -1,13 +1,11 @@
-"""The training state: everything a run is, in one file that holds tensors and plain values only."""
+"""The training state: everything a run is between two steps."""
 
 from __future__ import annotations
 
 import copy
-import io
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +13,17 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from spectral_doctor.checkpoints.reading import read_tree
-from spectral_doctor.checkpoints.writing import write_atomically
-from spectral_doctor.errors import UnreadableCheckpoint, UsageError, printable
+from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.recipes import Recipe
-
-STATE_FORMAT = "spectral-doctor/training/1"
-_FILE = re.compile(r"^step-(\d{6,})\.pt$")
+from spectral_doctor.training.folder import STATE_FORMAT, read_state
+from spectral_doctor.training.randomness import captured_randomness, restore_randomness
+from spectral_doctor.trajectory.monitor import SpectralMonitor
 
 
 @dataclass(eq=False)
 class TrainingState:
-    """A run between two steps: both networks, the generator's average, both optimizers, step and randomness."""
+    """A run between two steps: networks, the generator's average, optimizers, step, randomness, envelope."""
 
     recipe: Recipe
     generator: nn.Module
@@ -37,18 +33,26 @@ class TrainingState:
     discriminator_optimizer: Optimizer
     random: torch.Generator
     step: int = 0
+    monitor: SpectralMonitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.monitor = SpectralMonitor(self.discriminator)
 
     @classmethod
-    def fresh(cls, recipe: Recipe, seed: int) -> TrainingState:
+    def fresh(cls, recipe: Recipe, seed: int, device: torch.device | None = None) -> TrainingState:
         """Build a run's state before its first step; the seed decides the initial weights and all that is drawn."""
         torch.manual_seed(seed)
-        generator, discriminator = recipe.networks()
+        generator, discriminator = (network.to(device) for network in recipe.networks())
         optimizers = recipe.optimizers(generator, discriminator)
         average = copy.deepcopy(generator).requires_grad_(False) if recipe.settings.ema else None
         return cls(recipe, generator, discriminator, average, *optimizers, torch.Generator().manual_seed(seed))
 
     def content(self, evaluation: Evaluation | None) -> dict[str, Any]:
-        """Return the state as nested dicts of tensors and plain values, loadable with `weights_only=True`."""
+        """Return the state as nested dicts of tensors and plain values, loadable with `weights_only=True`.
+
+        `data` is the recipe's own position in its data, where it keeps one (`state_dict`).
+        """
+        keeps_position = getattr(self.recipe, "state_dict", None)
         return {
             "format": STATE_FORMAT,
             "step": self.step,
@@ -58,7 +62,11 @@ class TrainingState:
             "generator_ema": None if self.average is None else self.average.state_dict(),
             "generator_optimizer": self.generator_optimizer.state_dict(),
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-            "rng": {"training": self.random.get_state(), "torch": torch.get_rng_state()},
+            "rng": {"training": self.random.get_state(), **captured_randomness()},
+            "data": keeps_position() if keeps_position else None,
+            "envelope": {
+                name: torch.tensor(values, dtype=torch.float64) for name, values in self.monitor.envelope.items()
+            },
             "evaluation": None if evaluation is None else asdict(evaluation),
         }
 
@@ -71,34 +79,19 @@ class TrainingState:
         self.generator_optimizer.load_state_dict(content["generator_optimizer"])
         self.discriminator_optimizer.load_state_dict(content["discriminator_optimizer"])
         self.random.set_state(content["rng"]["training"])
-        torch.set_rng_state(content["rng"]["torch"])
+        restore_randomness(content["rng"])
+        if content["data"] is not None:
+            self.recipe.load_state_dict(content["data"])  # type: ignore[attr-defined]
+        self.monitor.raise_envelope({name: values.tolist() for name, values in content["envelope"].items()})
         self.step = int(content["step"])
 
 
-def save_state(state: TrainingState, path: Path, evaluation: Evaluation | None) -> None:
-    """Write a run's state to a file, wholly or not at all; raises `OSError`."""
-    buffer = io.BytesIO()
-    torch.save(state.content(evaluation), buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def saved_states(folder: Path) -> list[Path]:
-    """The state files of a run in step order."""
-    files = [(int(match[1]), path) for path in folder.glob("step-*.pt") if (match := _FILE.match(path.name))]
-    return [path for _, path in sorted(files)]
-
-
 def load_state(state: TrainingState, path: Path) -> None:
-    """Restore a run from one of its state files.
+    """Restore a run from one of its checkpoints.
 
     Raises `UnreadableCheckpoint` where it is none, and `UsageError` where it was trained with other settings.
     """
-    read_tree(path)  # refuses what is no checkpoint, or not safe, with its own sentence
-    content = torch.load(path, weights_only=True)
-    if not isinstance(content, dict) or content.get("format") != STATE_FORMAT:
-        raise UnreadableCheckpoint(
-            path, "not a training state of this version", "Start a run with `train RECIPE -o DIR`."
-        )
+    content = read_state(path)
     before, now = content["settings"], asdict(state.recipe.settings)
     changed = [
         f"{printable(key)} was {before.get(key)!r}, is {now.get(key)!r}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from spectral_doctor.checkpoints.records import Checkpoint, Discriminator, LayerWeight, SkippedLayer
 from spectral_doctor.errors import NonFiniteWeight, WeightError
 from spectral_doctor.spectrum import spectrum_of
@@ -17,16 +19,24 @@ def examine(checkpoint: Checkpoint) -> tuple[Examination, ...]:
     return tuple(_examine(checkpoint, item) for item in checkpoint.discriminators)
 
 
-def _examine(checkpoint: Checkpoint, discriminator: Discriminator) -> Examination:
+def layer_spectra(
+    weights: Iterable[LayerWeight], skipped: Iterable[SkippedLayer]
+) -> tuple[tuple[LayerSpectrum, ...], tuple[SkippedLayer, ...]]:
+    """Take the spectrum of every weight matrix; what has none joins the skipped layers with its reason."""
     layers: list[LayerSpectrum] = []
-    skipped = list(discriminator.skipped)
-    for weight in discriminator.layers:
+    refused = list(skipped)
+    for weight in weights:
         try:
             layers.append(LayerSpectrum(_identity(weight), spectrum_of(weight.matrix)))
         except NonFiniteWeight as error:
             layers.append(LayerSpectrum(_identity(weight), None, error.count))
         except WeightError as error:
-            skipped.append(SkippedLayer(weight.name, str(error)))
+            refused.append(SkippedLayer(weight.name, str(error)))
+    return tuple(layers), tuple(refused)
+
+
+def _examine(checkpoint: Checkpoint, discriminator: Discriminator) -> Examination:
+    layers, skipped = layer_spectra(discriminator.layers, discriminator.skipped)
     return Examination(
         discriminator=discriminator.name,
         why=f"{discriminator.certainty.value}: {discriminator.why}",
@@ -35,8 +45,8 @@ def _examine(checkpoint: Checkpoint, discriminator: Discriminator) -> Examinatio
         run_name=checkpoint.run_name,
         modified=checkpoint.modified,
         step_clues=checkpoint.step_clues,
-        layers=tuple(layers),
-        skipped=tuple(skipped),
+        layers=layers,
+        skipped=skipped,
     )
 
 

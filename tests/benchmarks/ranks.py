@@ -17,7 +17,9 @@ import tempfile
 from pathlib import Path
 
 from spectral_doctor.gan.builtin import RECIPES
-from spectral_doctor.training.loop import StepLosses, train
+from spectral_doctor.training.folder import RunFolder
+from spectral_doctor.training.loop import train
+from spectral_doctor.training.records import StepLosses
 from spectral_doctor.training.state import TrainingState
 from spectral_doctor.training.world import joined_world
 
@@ -31,7 +33,7 @@ def record(folder: Path, steps: int) -> None:
         losses.append((step.discriminator, step.generator))
 
     with joined_world() as world:
-        train(TrainingState.fresh(recipe, seed=0), folder, lambda saved: None, remember, world)
+        train(TrainingState.fresh(recipe, seed=0), RunFolder(folder), on_step=remember, world=world)
         if world.leads:
             (folder / f"losses-{world.size}.json").write_text(json.dumps(losses))
 

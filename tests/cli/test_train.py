@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import os
 import signal
 import subprocess
@@ -9,11 +11,19 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
+from rich.console import Console
 from typer.testing import CliRunner
 
 from spectral_doctor.cli import app
 from spectral_doctor.cli.boundary import ExitCode
+from spectral_doctor.cli.live import LiveView
+from spectral_doctor.gan.builtin import RECIPES
+from spectral_doctor.gan.settings import Settings
+from spectral_doctor.training.folder import RunFolder
+from spectral_doctor.training.loop import train
+from spectral_doctor.training.state import TrainingState
 
 SMALL = ["--set", "batch_size=16", "--set", "generator_channels=8", "--set", "discriminator_channels=8"]
 SMALL += ["--set", "samples=50", "--set", "save_every=50"]
@@ -108,3 +118,77 @@ def test_torchrun_trains_one_run_with_two_processes(tmp_path: Path) -> None:
     alone = torch.load(tmp_path / "alone" / "step-000050.pt", weights_only=True)["discriminator"]
     for key, value in together.items():
         torch.testing.assert_close(value, alone[key], rtol=1e-3, atol=1e-4)
+
+
+def test_trackers_and_pictures_get_every_checkpoint(tmp_path: Path) -> None:
+    """A function of the user's is called with step and numbers; samples lie beside the checkpoints."""
+    (tmp_path / "mine.py").write_text(
+        "def track(step, values):\n    print('tracked', step, sorted(values)[:2])\n", encoding="utf-8"
+    )
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "50", *SMALL]
+    result = CliRunner().invoke(app, [*arguments, "--tracker", f"{tmp_path / 'mine.py'}:track"])
+    assert result.exit_code == 0, result.output
+    assert "tracked 50 ['high_quality_fraction', 'kl']" in result.stdout
+    pictures = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
+    assert pictures == ["step-000000.png", "step-000050.png"]
+    refused = CliRunner().invoke(app, [*arguments, "--resume", "--tracker", f"{tmp_path / 'mine.py'}:nobody"])
+    assert refused.exit_code == ExitCode.USAGE
+
+
+def test_tensorboard_scalars_are_written(tmp_path: Path) -> None:
+    """With the extra there are event files; without it the way out is named."""
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "1", "--tensorboard", "--no-pictures", *SMALL]
+    result = CliRunner().invoke(app, arguments)
+    if importlib.util.find_spec("tensorboard") is None:
+        assert result.exit_code == ExitCode.USAGE
+        assert "pip install 'spectral-doctor[tensorboard]'" in result.output
+    else:
+        assert result.exit_code == 0, result.output
+        assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    assert not (tmp_path / "run" / "samples").exists()
+
+
+def test_a_full_disk_ends_a_run_with_a_sentence_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was saved before stays whole and there is no torn file; --resume goes on."""
+    original = os.fsync
+    calls = []
+
+    def full(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) > 4:
+            raise OSError(28, "No space left on device")
+        original(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "150", "--no-pictures", *SMALL]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == ExitCode.UNREADABLE
+    assert "a checkpoint cannot be written: No space left on device" in result.output
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["step-000000.pt", "step-000050.pt"]
+    monkeypatch.undo()
+    assert CliRunner().invoke(app, [*arguments, "--resume"]).exit_code == 0
+
+
+def test_in_a_terminal_there_is_a_live_view(tmp_path: Path) -> None:
+    """Every layer with σ1, plateau and trend, and a bar of steps."""
+    console = Console(force_terminal=True, width=100, file=io.StringIO())
+    state = TrainingState.fresh(RECIPES["ring"].build(Settings(steps=2, save_every=1, samples=50)), seed=0)
+    with LiveView(2, console) as view:
+        train(state, RunFolder(tmp_path), view.saved, view.step)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    for expected in ("body.2", "σk/σ1", "2/2", "step 2: ", "D(real)", "loss D"):
+        assert expected in text
+
+
+def test_folders_are_a_series_too(tmp_path: Path) -> None:
+    """--folders writes safetensors, --keep drops the oldest, and `inspect` reads what is left."""
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "150", "--no-pictures", "--folders"]
+    assert CliRunner().invoke(app, [*arguments, "--keep", "2", *SMALL]).exit_code == 0
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["step-000100", "step-000150"]
+    inspected = CliRunner().invoke(app, ["inspect", str(tmp_path / "run")])
+    assert inspected.exit_code == 0
+    assert "2 checkpoints, step 100 to 150" in inspected.stdout

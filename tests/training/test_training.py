@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random as python_random
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spectral_doctor.errors import UnreadableCheckpoint, UsageError
 from spectral_doctor.gan.builtin import RECIPES
-from spectral_doctor.gan.recipes import Recipe
+from spectral_doctor.gan.recipes import BaseRecipe, Recipe
+from spectral_doctor.gan.settings import Settings
 from spectral_doctor.inspection import inspect_paths
-from spectral_doctor.training.loop import Saved, StepLosses, train
-from spectral_doctor.training.state import TrainingState, load_state, saved_states
+from spectral_doctor.training.folder import RunFolder, read_state, saved_states
+from spectral_doctor.training.loop import train
+from spectral_doctor.training.records import Saved, StepLosses, tracked_values
+from spectral_doctor.training.state import TrainingState, load_state
 
 SMALL = {
     "batch_size": "16",
@@ -37,16 +43,16 @@ def run(state: TrainingState, folder: Path) -> list[Saved]:
     """Train to the end and return what was saved."""
     folder.mkdir(exist_ok=True)
     saved: list[Saved] = []
-    train(state, folder, saved.append, lambda step, losses: None)
+    train(state, RunFolder(folder), saved.append)
     return saved
 
 
 def flat(content: object) -> list[Tensor]:
-    """Every tensor of a nested dict, in order."""
+    """Every tensor of a nested dict, in the order of its keys (a safetensors file has its own)."""
     if isinstance(content, Tensor):
         return [content]
     if isinstance(content, dict):
-        return [tensor for value in content.values() for tensor in flat(value)]
+        return [tensor for key in sorted(content, key=str) for tensor in flat(content[key])]
     return []
 
 
@@ -116,7 +122,7 @@ def test_a_signal_ends_the_run_after_the_step_and_saves_it(tmp_path: Path, numbe
             os.kill(os.getpid(), number)
 
     state = TrainingState.fresh(recipe(steps="50"), seed=0)
-    outcome = train(state, tmp_path, lambda saved: None, stop)
+    outcome = train(state, RunFolder(tmp_path), on_step=stop)
     assert (outcome.signal, outcome.last) == (number, tmp_path / f"step-{outcome.step:06d}.pt")
     assert outcome.step in (7, 8)
     assert saved_states(tmp_path)[-1] == outcome.last
@@ -132,6 +138,92 @@ def test_losses_that_are_not_finite_end_the_run_without_saving(tmp_path: Path) -
                 next(state.discriminator.parameters()).fill_(float("nan"))
 
     state = TrainingState.fresh(recipe(steps="50"), seed=0)
-    outcome = train(state, tmp_path, lambda saved: None, poison)
+    outcome = train(state, RunFolder(tmp_path), on_step=poison)
     assert (outcome.step, outcome.fault) == (13, "a loss is not finite")
     assert outcome.last == saved_states(tmp_path)[-1] == tmp_path / "step-000010.pt"
+
+
+def test_a_run_in_folders_resumes_to_the_same_bits_and_is_inspected(tmp_path: Path) -> None:
+    """Networks as safetensors, the rest beside them; the same tensors as in one file."""
+    folder = RunFolder(tmp_path / "run", as_folders=True)
+    folder.path.mkdir()
+    first = TrainingState.fresh(recipe("stacked-glyphs", steps="10"), seed=0)
+    train(first, folder)
+    second = TrainingState.fresh(recipe("stacked-glyphs", steps="20"), seed=1)
+    load_state(second, saved_states(folder.path)[-1])
+    train(second, folder)
+    assert [path.name for path in saved_states(folder.path)] == ["step-000000", "step-000010", "step-000020"]
+    run(TrainingState.fresh(recipe("stacked-glyphs", steps="20"), seed=0), tmp_path / "whole")
+    one, two = read_state(tmp_path / "whole" / "step-000020.pt"), read_state(folder.checkpoint(20))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(value, two["discriminator"][key]) for key, value in one["discriminator"].items())
+    assert all(torch.equal(a, b) for a, b in zip(flat(one), flat(two), strict=True))
+    (diagnosis,) = inspect_paths([folder.path]).diagnoses
+    assert diagnosis.trajectory.steps == (0, 10, 20)
+
+
+def test_retention_keeps_the_last_and_the_envelope_of_all(tmp_path: Path) -> None:
+    """Two of five checkpoints stay; γ still knows the first."""
+    state = TrainingState.fresh(recipe(steps="40"), seed=0)
+    train(state, RunFolder(tmp_path, keep=2))
+    assert [path.name for path in saved_states(tmp_path)] == ["step-000030.pt", "step-000040.pt"]
+    resumed = TrainingState.fresh(recipe(steps="40"), seed=5)
+    load_state(resumed, saved_states(tmp_path)[-1])
+    assert resumed.monitor.envelope == state.monitor.envelope
+    last = state.monitor.trajectory.layers[0].spectra[-1]
+    assert last is not None
+    assert sum(state.monitor.envelope[state.monitor.trajectory.layers[0].name]) > sum(last.relative)
+
+
+def test_the_monitor_sees_what_inspect_sees_and_touches_nothing(tmp_path: Path) -> None:
+    """The spectra observed in training are those of the files; spectral norm's vectors stay as they were."""
+    state = TrainingState.fresh(recipe("stacked-glyphs", steps="20"), seed=0)
+    run(state, tmp_path / "run")
+    (diagnosis,) = inspect_paths([tmp_path / "run"]).diagnoses
+    observed = {layer.name: layer.spectra for layer in state.monitor.trajectory.layers}
+    assert {layer.name: layer.spectra for layer in diagnosis.trajectory.layers} == observed
+    before = {key: value.clone() for key, value in state.discriminator.state_dict().items()}
+    state.monitor.observe(21)
+    assert all(torch.equal(value, before[key]) for key, value in state.discriminator.state_dict().items())
+
+
+class Positioned(BaseRecipe):
+    """A recipe that walks through its data in order, and draws from Python's and NumPy's generators."""
+
+    def __init__(self) -> None:
+        super().__init__(Settings(steps=6, save_every=3, batch_size=4, latent_dim=2))
+        self.position = 0
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        return nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
+
+    def real(self, count: int, random: torch.Generator) -> Tensor:
+        self.position += count
+        noise = python_random.random() + np.random.random()
+        return torch.full((count, 2), self.position / 100 + noise)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"position": self.position}
+
+    def load_state_dict(self, content: dict[str, int]) -> None:
+        self.position = content["position"]
+
+
+def test_data_position_and_every_generator_are_part_of_the_state(tmp_path: Path) -> None:
+    """A recipe that keeps its place and draws from the global generators resumes to the same bits."""
+    python_random.seed(1)
+    np.random.seed(1)
+    run(TrainingState.fresh(Positioned(), seed=0), tmp_path / "whole")
+    python_random.seed(2)
+    resumed = TrainingState.fresh(Positioned(), seed=0)
+    load_state(resumed, tmp_path / "whole" / "step-000003.pt")
+    run(resumed, tmp_path / "resumed")
+    assert_same_file(tmp_path / "whole" / "step-000006.pt", tmp_path / "resumed" / "step-000006.pt")
+
+
+def test_a_checkpoint_is_a_flat_dict_of_numbers_for_a_tracker(tmp_path: Path) -> None:
+    """Losses, mean logits, modes, σ_1 and plateau of every layer."""
+    values = tracked_values(run(TrainingState.fresh(recipe(steps="10"), seed=0), tmp_path / "run")[-1])
+    assert {"loss/discriminator", "loss/generator", "score/real", "score/fake", "modes_captured", "kl"} <= values.keys()
+    assert {"sigma_max/body.2", "plateau/body.2"} <= values.keys()
+    assert all(math.isfinite(value) for value in values.values())

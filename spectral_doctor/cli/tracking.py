@@ -1,0 +1,65 @@
+"""Where a run's numbers go beside its checkpoints: TensorBoard, or a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spectral_doctor.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from spectral_doctor.training.records import Saved
+
+Tracker = Callable[[int, Mapping[str, float]], None]
+
+
+def tensorboard_tracker(folder: Path) -> Tracker:
+    """A tracker that writes TensorBoard scalars into a folder; raises `UsageError` without the extra."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            "--tensorboard needs the package tensorboard: pip install 'spectral-doctor[tensorboard]'."
+        ) from error
+    writer = SummaryWriter(str(folder))
+
+    def track(step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            writer.add_scalar(name, value, step)
+        writer.flush()
+
+    return track
+
+
+def own_tracker(name: str) -> Tracker:
+    """A user's function `track(step, values)` from `file.py:attribute`; raises `UsageError`."""
+    from spectral_doctor.gan.own import load_attribute
+
+    tracker = load_attribute(name)
+    if not callable(tracker):
+        raise UsageError(f"--tracker {printable(name)}: expected a function that takes a step and a dict of numbers.")
+    return tracker  # type: ignore[no-any-return]
+
+
+def told(tracker: Tracker) -> Callable[[Saved], None]:
+    """What a loop calls at a checkpoint so that a tracker gets its numbers."""
+    from spectral_doctor.training.records import tracked_values
+
+    return lambda saved: tracker(saved.step, tracked_values(saved))
+
+
+def pictured(folder: Path) -> Callable[[Saved], None]:
+    """What a loop calls at a checkpoint so that its samples lie in a folder as a picture."""
+
+    def draw(saved: Saved) -> None:
+        from spectral_doctor.checkpoints.writing import write_atomically
+        from spectral_doctor.report.figures import render_figure
+        from spectral_doctor.report.samples import draw_samples
+
+        figure = draw_samples(saved.snapshot.real, saved.snapshot.fake, f"step {saved.step}")
+        if figure is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / f"step-{saved.step:06d}.png", render_figure(figure, "png"))
+
+    return draw

@@ -1,0 +1,76 @@
+"""What a training run reports: losses, checkpoints, its end. No tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_doctor.diagnosis.records import Thresholds
+from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.trajectory.records import LayerSpectrum
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """The losses of one step; the discriminator's is that of its last update."""
+
+    discriminator: float
+    generator: float
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What is measured where a checkpoint is written: logits on real and generated samples, samples, spectra.
+
+    `score_real` and `score_fake` are the mean logits D(x) in evaluation mode over as many samples as `real`
+    and `fake` hold, (n, …) arrays drawn from a seed of their own.
+    """
+
+    score_real: float
+    score_fake: float
+    real: NDArray[np.floating[Any]]
+    fake: NDArray[np.floating[Any]]
+    layers: tuple[LayerSpectrum, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A checkpoint that was written: its step, its path, what was measured there, the losses of its step."""
+
+    step: int
+    path: Path
+    evaluation: Evaluation | None
+    losses: StepLosses | None
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """How a run ended: at which step, the last good checkpoint, and the signal or fault that ended it early."""
+
+    step: int
+    last: Path
+    signal: int = 0
+    fault: str = ""
+
+
+def tracked_values(saved: Saved) -> dict[str, float]:
+    """A checkpoint as named numbers, the form that trackers such as TensorBoard take."""
+    snapshot, thresholds = saved.snapshot, Thresholds()
+    values = {"score/real": snapshot.score_real, "score/fake": snapshot.score_fake}
+    if saved.losses is not None:
+        values |= {"loss/discriminator": saved.losses.discriminator, "loss/generator": saved.losses.generator}
+    if saved.evaluation is not None:
+        values |= {"modes_captured": float(saved.evaluation.modes_captured), "kl": saved.evaluation.kl}
+        if saved.evaluation.high_quality_fraction is not None:
+            values["high_quality_fraction"] = saved.evaluation.high_quality_fraction
+    for layer in snapshot.layers:
+        if layer.spectrum is not None:
+            index = thresholds.plateau_index(layer.identity.rank)
+            values[f"sigma_max/{layer.identity.name}"] = layer.spectrum.sigma_max
+            values[f"plateau/{layer.identity.name}"] = layer.spectrum.ratio(index)
+    return values
