@@ -14,7 +14,8 @@
     │   ├── UnsafeCheckpoint
     │   └── UnsupportedCheckpoint
     └── WeightError                  a tensor that has no spectrum
-        └── NonFiniteWeight
+        ├── NonFiniteWeight
+        └── CompensationError        a compensation that cannot be applied
 
 A constructor takes the facts and writes the sentence. Names that come from a file pass through
 `printable` on their way into a sentence, so a hostile key cannot drive the terminal.
@@ -160,6 +161,10 @@ class NonFiniteWeight(WeightError):
         self.count = count
         self.total = total
         super().__init__(f"{count} of {total} values {'is' if count == 1 else 'are'} NaN or infinite")
+
+
+class CompensationError(WeightError):
+    """A compensation that cannot be built, or does not fit the matrix it is applied to."""
 
 
 def _sentence(text: str) -> str:

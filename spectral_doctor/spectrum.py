@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from spectral_doctor.errors import NonFiniteWeight, WeightError
 
 PLATEAU_LEVEL = 0.9
 GRAM_FLOOR = 1e-6
+VECTOR_FLOOR = 1e-4
 LARGEST_SHORT_SIDE = 16_384
 SMALLEST_TRACE, LARGEST_TRACE = 1e-200, 1e200
 LARGEST_DENSE_NUMEL = 2**30
@@ -133,6 +135,46 @@ def singular_values(matrix: Tensor) -> NDArray[np.float64]:
     return values
 
 
+def singular_system(matrix: Tensor) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[Any]]:
+    """U (n_out, r), σ (r,) descending and V (n_in, r) in float64 with W = U diag(σ) Vᵀ.
+
+    From the Gram matrix of the short side; the vectors of the long side are then W's image divided by σ_j, so
+    where values fall below 1e-4·σ_1, and for weights stored in float64, the SVD of W itself is taken: both ways
+    err less than the stored weight's own rounding. Raises what `singular_values` raises.
+    """
+    array = _as_float64(matrix)
+    scaled, exponent = _scaled(array)
+    wide = scaled if scaled.shape[0] <= scaled.shape[1] else scaled.conj().T
+    squares, short = np.linalg.eigh(_gram(wide))
+    sigma = np.sqrt(np.clip(squares[::-1], 0.0, None))
+    if sigma[-1] <= VECTOR_FLOOR * sigma[0] or matrix.dtype in (torch.float64, torch.complex128):
+        left, sigma, right = np.linalg.svd(wide, full_matrices=False)
+        short, long = left, right.conj().T
+    else:
+        short = short[:, ::-1]
+        long = (wide.conj().T @ short) / sigma
+    values: NDArray[np.float64] = np.ldexp(sigma, exponent)
+    return (short, values, long) if wide is scaled else (long, values, short)
+
+
+def with_singular_values(
+    matrix: Tensor, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]:
+    """Change the singular values of a matrix and nothing else: W + U diag(σ' − σ) Vᵀ.
+
+    Returns the new matrix in the type of the old one, σ and σ' = change(σ). What is not changed keeps its bits,
+    for only the difference is added. Raises what `singular_values` raises.
+    """
+    left, sigma, right = singular_system(matrix)
+    target = change(sigma)
+    moved = target != sigma
+    if not moved.any():
+        return matrix.clone(), sigma, target
+    difference = (left[:, moved] * (target - sigma)[moved]) @ right[:, moved].conj().T
+    changed = torch.from_numpy(np.ascontiguousarray(_as_float64(matrix) + difference))
+    return changed.to(device=matrix.device, dtype=matrix.dtype), sigma, target
+
+
 def spectrum_of(matrix: Tensor) -> Spectrum:
     """Return the `Spectrum` of a matrix (n_out, n_in); raises what `singular_values` raises."""
     return Spectrum(tuple(singular_values(matrix).tolist()))
@@ -148,7 +190,7 @@ def _as_float64(matrix: Tensor) -> NDArray[np.inexact[Any]]:
     matrix = dense(matrix)
     if not (matrix.is_floating_point() or matrix.is_complex()):
         raise WeightError(f"{matrix.dtype} values are not a weight")
-    return _widened(matrix.detach().contiguous())
+    return _widened(matrix.detach().cpu().contiguous())
 
 
 def _widened(matrix: Tensor) -> NDArray[np.inexact[Any]]:

@@ -64,7 +64,7 @@ def train(
         from spectral_doctor.training.world import joined_world
 
         with joined_world(device) as world:
-            state = _state(chosen, output, seed, resume, world)
+            state = _state(chosen, recipe, output, seed, resume, world)
             watchers = _watchers(output, world.leads and pictures, world.leads and tensorboard, tracker)
             # No rank may look for earlier checkpoints once rank 0 has written the first.
             world.wait()
@@ -92,7 +92,7 @@ def recipe_named(name: str, assignments: list[str]) -> Recipe:
     return RECIPES[name].build(RECIPES[name].settings.changed(changes))
 
 
-def _state(recipe: Recipe, output: Path, seed: int, resume: bool, world: World) -> TrainingState:
+def _state(recipe: Recipe, name: str, output: Path, seed: int, resume: bool, world: World) -> TrainingState:
     from spectral_doctor.training.folder import clear_torn, saved_states
     from spectral_doctor.training.state import TrainingState, load_state
 
@@ -104,7 +104,7 @@ def _state(recipe: Recipe, output: Path, seed: int, resume: bool, world: World) 
     output.mkdir(parents=True, exist_ok=True)
     if world.leads:
         clear_torn(output)
-    state = TrainingState.fresh(recipe, seed, world.device)
+    state = TrainingState.fresh(recipe, seed, world.device, name)
     if earlier:
         load_state(state, earlier[-1])
         tell(world, f"resumed from {earlier[-1].name}")

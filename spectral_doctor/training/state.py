@@ -23,7 +23,10 @@ from spectral_doctor.trajectory.monitor import SpectralMonitor
 
 @dataclass(eq=False)
 class TrainingState:
-    """A run between two steps: networks, the generator's average, optimizers, step, randomness, envelope."""
+    """A run between two steps: networks, the generator's average, optimizers, step, randomness, envelope.
+
+    `name` is what the recipe was asked for by, so that a checkpoint tells how it can be resumed.
+    """
 
     recipe: Recipe
     generator: nn.Module
@@ -33,19 +36,22 @@ class TrainingState:
     discriminator_optimizer: Optimizer
     random: torch.Generator
     step: int = 0
+    name: str = ""
+    seed: int = 0
     monitor: SpectralMonitor = field(init=False)
 
     def __post_init__(self) -> None:
         self.monitor = SpectralMonitor(self.discriminator)
 
     @classmethod
-    def fresh(cls, recipe: Recipe, seed: int, device: torch.device | None = None) -> TrainingState:
+    def fresh(cls, recipe: Recipe, seed: int, device: torch.device | None = None, name: str = "") -> TrainingState:
         """Build a run's state before its first step; the seed decides the initial weights and all that is drawn."""
         torch.manual_seed(seed)
         generator, discriminator = (network.to(device) for network in recipe.networks())
         optimizers = recipe.optimizers(generator, discriminator)
         average = copy.deepcopy(generator).requires_grad_(False) if recipe.settings.ema else None
-        return cls(recipe, generator, discriminator, average, *optimizers, torch.Generator().manual_seed(seed))
+        random = torch.Generator().manual_seed(seed)
+        return cls(recipe, generator, discriminator, average, *optimizers, random, 0, name, seed)
 
     def content(self, evaluation: Evaluation | None) -> dict[str, Any]:
         """Return the state as nested dicts of tensors and plain values, loadable with `weights_only=True`.
@@ -56,6 +62,8 @@ class TrainingState:
         return {
             "format": STATE_FORMAT,
             "step": self.step,
+            "recipe": self.name,
+            "seed": self.seed,
             "settings": asdict(self.recipe.settings),
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
@@ -92,6 +100,10 @@ def load_state(state: TrainingState, path: Path) -> None:
     Raises `UnreadableCheckpoint` where it is none, and `UsageError` where it was trained with other settings.
     """
     content = read_state(path)
+    if content["recipe"] != state.name:
+        raise UsageError(
+            f"{path}: trained by the recipe '{printable(content['recipe'])}', not '{printable(state.name)}'."
+        )
     before, now = content["settings"], asdict(state.recipe.settings)
     changed = [
         f"{printable(key)} was {before.get(key)!r}, is {now.get(key)!r}"

@@ -33,7 +33,7 @@ def test_an_object_a_class_and_a_function_all_name_a_recipe(tmp_path: Path, attr
 @pytest.mark.parametrize(
     ("source", "attribute", "sentence"),
     [
-        (None, "x", "expected a recipe as file.py:attribute."),
+        (None, "x", "expected file.py:attribute."),
         (WHOLE, "other", "has no 'other'."),
         ("1 / 0", "x", "importing it failed with ZeroDivisionError: division by zero."),
         (WHOLE, "half", "the recipe lacks networks, optimizers, latent"),
