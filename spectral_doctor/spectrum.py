@@ -151,7 +151,7 @@ def singular_system(matrix: Tensor) -> tuple[NDArray[Any], NDArray[np.float64], 
         left, sigma, right = np.linalg.svd(wide, full_matrices=False)
         short, long = left, right.conj().T
     else:
-        short = short[:, ::-1]
+        short = short[:, ::-1].copy()
         long = (wide.conj().T @ short) / sigma
     values: NDArray[np.float64] = np.ldexp(sigma, exponent)
     return (short, values, long) if wide is scaled else (long, values, short)

@@ -16,11 +16,13 @@ PACKAGE = Path(__file__).parent.parent / "spectral_doctor"
 LADDER: tuple[tuple[str, ...], ...] = (
     ("version", "errors"),
     ("spectrum",),
-    ("evaluation",),
+    ("compensation", "evaluation"),
     ("checkpoints",),
+    ("parametrizations",),
     ("trajectory", "gan"),
     ("diagnosis",),
     ("inspection", "training"),
+    ("treatment",),
     ("report",),
     ("cli",),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -26,7 +26,8 @@ class StoredWeight:
     """A weight as it was found: the tensor that has the spectrum, and what its siblings tell of it.
 
     `parameter` is the plain name of the parameter ("weight", "in_proj_weight", "weight_hh_l0"); `hidden_size`
-    is that of a recurrent layer, 0 for all others.
+    is that of a recurrent layer, 0 for all others. `siblings` are all tensors of the module by their leaf
+    names, `leaf` this one's.
     """
 
     layer: str
@@ -37,6 +38,8 @@ class StoredWeight:
     left_singular_vector: Tensor | None = None
     parameter: str = "weight"
     hidden_size: int = 0
+    leaf: str = ""
+    siblings: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def stored_weights(tensors: Mapping[str, Tensor]) -> tuple[list[StoredWeight], list[SkippedLayer]]:
@@ -90,7 +93,8 @@ def _weights_of_module(module: str, leaves: Mapping[str, Tensor]) -> tuple[list[
         form, weight, vector = known
         parameter = re.split(r"[:]|_orig$|_bar$|_v$", leaf)[0]
         hidden_size = _hidden_size(parameter, leaves)
-        found.append(StoredWeight(layer or parameter, key, weight, form, bias, vector, parameter, hidden_size))
+        name = layer or parameter
+        found.append(StoredWeight(name, key, weight, form, bias, vector, parameter, hidden_size, leaf, leaves))
     return found, skipped
 
 

@@ -35,7 +35,7 @@ _GENERATOR = re.compile(
 _GENERATOR_CONTAINER = re.compile(r"g|g_?[ab]|G\d+|g_(ema|model|net|state_dict)|model:gen|encoder|decoder|generators")
 _OPTIMIZER_CONTAINER = re.compile(
     r"(.*[_:])?(optim|optims|optimizers?|opt|sched|schedulers?|sch|scalers?|lr_schedulers|optimizer_states?)([_:].*|\d*)"
-    r"|(.*_)?(rng|loops|callbacks)(_.*)?",
+    r"|(.*_)?(rng|loops|callbacks)(_.*)?|envelope|treatment",
     re.IGNORECASE,
 )
 _FROZEN = re.compile(

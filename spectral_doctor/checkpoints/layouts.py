@@ -81,6 +81,16 @@ def find_discriminators(
     return tuple(member for item in found for member in _split(item)), left_out
 
 
+def find_generator(tree: Mapping[str, object]) -> Mapping[str, Tensor] | None:
+    """The tensors of the one generator that a checkpoint's keys name (dotted name → tensor); None without one."""
+    groups: dict[tuple[Part, str], dict[str, Tensor]] = defaultdict(dict)
+    for leaf in _leaves(tree):
+        part, prefix, rest = _classify(leaf)
+        groups[part, prefix][rest] = leaf.tensor
+    named = {prefix: tensors for prefix, tensors in _weighty(groups, Part.GENERATOR).items() if "ema" not in prefix}
+    return next(iter(named.values())) if len(named) == 1 else None
+
+
 def _by_request(leaves: Sequence[_Leaf], key: str) -> tuple[FoundDiscriminator, ...]:
     tensors: dict[str, Tensor] = {}
     for leaf in leaves:

@@ -127,7 +127,7 @@ def _read_torch(path: Path, *, mmap: bool) -> Mapping[str, object]:
     except Exception as error:  # a damaged pickle can raise anything on its way through torch's reader
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableCheckpoint(path, f"torch.load says: {reason}") from error
-    return _as_tree(loaded)
+    return as_tree(loaded)
 
 
 def _refused_names(path: Path, message: str) -> str:
@@ -188,7 +188,8 @@ def _read_npz(path: Path) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
     return tensors, tuple(left_out)
 
 
-def _as_tree(loaded: object) -> dict[str, object]:
+def as_tree(loaded: object) -> dict[str, object]:
+    """What torch loaded as nested mappings with text keys; the tensors are the same objects."""
     node = _as_node(loaded, DEEPEST_NESTING)
     if isinstance(node, dict):
         return node

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
@@ -32,6 +32,23 @@ def collect_layers(
     normalised (old, new) weights are recognised by the set of their siblings. `exclude` holds globs over
     layer names. Every tensor of two axes or more that is not examined comes back as a `SkippedLayer`.
     """
+    stored, skipped = collect_stored(tensors, exclude=exclude)
+    return tuple(layer for item in stored for layer in item.layers), skipped
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLayer:
+    """A stored weight, how many groups it was found to have, and the matrices it was cut into."""
+
+    stored: StoredWeight
+    groups: int
+    layers: tuple[LayerWeight, ...]
+
+
+def collect_stored(
+    tensors: Mapping[str, Tensor], *, exclude: Sequence[str] = ()
+) -> tuple[tuple[StoredLayer, ...], tuple[SkippedLayer, ...]]:
+    """Find the stored weights as `collect_layers` does, each with its matrices, so that they can be put back."""
     stored, skipped = stored_weights(tensors)
     kept: list[StoredWeight] = []
     for item in stored:
@@ -40,10 +57,10 @@ def collect_layers(
         else:
             kept.append(item)
     unique, shared = _without_shared(kept)
-    layers: list[LayerWeight] = []
+    layers: list[StoredLayer] = []
     for item, groups in _with_groups(unique):
         try:
-            layers += _matrices(item, groups)
+            layers.append(StoredLayer(item, groups, tuple(_matrices(item, groups))))
         except WeightError as error:
             skipped.append(SkippedLayer(item.layer, str(error)))
     return tuple(layers), tuple(skipped + shared)

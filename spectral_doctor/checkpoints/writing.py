@@ -21,12 +21,24 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
+        raise
+    replace_with(Path(temporary), path)
+
+
+def replace_with(temporary: Path, path: Path) -> None:
+    """Put a finished file that lies beside `path` in its place, with ordinary rights, and flush both to disk.
+
+    Raises `OSError`; the temporary file is then gone.
+    """
+    try:
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from spectral_doctor.cli.fix import fix
 from spectral_doctor.cli.inspect import inspect
 from spectral_doctor.cli.train import recipes, train
 from spectral_doctor.version import __version__
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(inspect)
+app.command()(fix)
 app.command()(train)
 app.command()(recipes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,26 +10,7 @@ from spectral_doctor.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved
-
-Tracker = Callable[[int, Mapping[str, float]], None]
-
-
-def tensorboard_tracker(folder: Path) -> Tracker:
-    """A tracker that writes TensorBoard scalars into a folder; raises `UsageError` without the extra."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            "--tensorboard needs the package tensorboard: pip install 'spectral-doctor[tensorboard]'."
-        ) from error
-    writer = SummaryWriter(str(folder))
-
-    def track(step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            writer.add_scalar(name, value, step)
-        writer.flush()
-
-    return track
+    from spectral_doctor.training.tracking import Tracker
 
 
 def own_tracker(name: str) -> Tracker:

@@ -113,14 +113,17 @@ def _state(recipe: Recipe, name: str, output: Path, seed: int, resume: bool, wor
 
 def _watchers(output: Path, pictures: bool, tensorboard: bool, tracker: str | None) -> tuple[Watcher, ...]:
     from spectral_doctor.cli import tracking
+    from spectral_doctor.training.tracking import tensorboard_tracker
 
-    trackers = [tracking.tensorboard_tracker(output / "tensorboard")] if tensorboard else []
+    trackers = [tensorboard_tracker(output / "tensorboard")] if tensorboard else []
     trackers += [tracking.own_tracker(tracker)] if tracker else []
     watchers: list[Watcher] = [tracking.told(tracker) for tracker in trackers]
     return (*watchers, tracking.pictured(output / "samples")) if pictures else tuple(watchers)
 
 
-def run(state: TrainingState, folder: RunFolder, world: World, watchers: Sequence[Watcher] = ()) -> int:
+def run(
+    state: TrainingState, folder: RunFolder, world: World, watchers: Sequence[Watcher] = (), *, save_first: bool = False
+) -> int:
     """Train to the end with a live view and say how it ended; returns the exit code."""
     from spectral_doctor.cli.live import LiveView
     from spectral_doctor.training.loop import train as train_to_the_end
@@ -130,7 +133,8 @@ def run(state: TrainingState, folder: RunFolder, world: World, watchers: Sequenc
         tell(world, introduction)
     try:
         with LiveView(state.recipe.settings.steps) as view:
-            outcome = train_to_the_end(state, folder, _all_of((view.saved, *watchers)), view.step, world)
+            watch = _all_of((view.saved, *watchers))
+            outcome = train_to_the_end(state, folder, watch, view.step, world, save_first=save_first)
     except OSError as error:
         typer.echo(
             f"error: {printable(folder.path)}: a checkpoint cannot be written: {error.strerror or error}. "

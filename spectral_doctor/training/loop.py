@@ -32,6 +32,8 @@ def update(state: TrainingState, world: World) -> StepLosses:
         discriminator_loss.backward()  # type: ignore[no-untyped-call]
         world.average_gradients(state.discriminator)
         state.discriminator_optimizer.step()
+        if state.treatment is not None:
+            state.treatment.step()
     fake = state.generator(world.part(recipe.latent(settings.batch_size, random)))
     generator_loss = recipe.generator_loss(state.discriminator, fake)
     state.generator_optimizer.zero_grad()
@@ -49,8 +51,12 @@ def train(
     on_save: Callable[[Saved], None] = lambda saved: None,
     on_step: Callable[[int, StepLosses], None] = lambda step, losses: None,
     world: World | None = None,
+    *,
+    save_first: bool = False,
 ) -> TrainingOutcome:
     """Train until the settings' last step, saving every `save_every` steps, at the first, and at the last.
+
+    A state that is not at step 0 counts as saved already, unless `save_first` says that it is not.
 
     SIGINT and SIGTERM end the run after the step under way, with its state saved. Losses or weights that are
     not finite end it without saving, so that the last checkpoint stays a good one. Raises `OSError` where a
@@ -59,7 +65,7 @@ def train(
     """
     settings, world = state.recipe.settings, world or World()
     last = folder.checkpoint(state.step)
-    if state.step == 0:
+    if state.step == 0 or save_first:
         last = _save(state, folder, None, on_save, world)
     with _signals() as received:
         while state.step < settings.steps:

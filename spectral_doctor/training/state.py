@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -19,6 +19,22 @@ from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.training.folder import STATE_FORMAT, read_state
 from spectral_doctor.training.randomness import captured_randomness, restore_randomness
 from spectral_doctor.trajectory.monitor import SpectralMonitor
+
+
+class Treatment(Protocol):
+    """What is done to a discriminator after each of its updates, and all that decides how it goes on."""
+
+    def step(self) -> object:
+        """Take notice of one update of the discriminator."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        ...
 
 
 @dataclass(eq=False)
@@ -38,13 +54,16 @@ class TrainingState:
     step: int = 0
     name: str = ""
     seed: int = 0
+    treatment: Treatment | None = None
     monitor: SpectralMonitor = field(init=False)
 
     def __post_init__(self) -> None:
         self.monitor = SpectralMonitor(self.discriminator)
 
     @classmethod
-    def fresh(cls, recipe: Recipe, seed: int, device: torch.device | None = None, name: str = "") -> TrainingState:
+    def fresh(
+        cls, recipe: Recipe, seed: int, device: torch.device | str | None = None, name: str = ""
+    ) -> TrainingState:
         """Build a run's state before its first step; the seed decides the initial weights and all that is drawn."""
         torch.manual_seed(seed)
         generator, discriminator = (network.to(device) for network in recipe.networks())
@@ -75,6 +94,7 @@ class TrainingState:
             "envelope": {
                 name: torch.tensor(values, dtype=torch.float64) for name, values in self.monitor.envelope.items()
             },
+            "treatment": None if self.treatment is None else self.treatment.state_dict(),
             "evaluation": None if evaluation is None else asdict(evaluation),
         }
 
@@ -91,6 +111,8 @@ class TrainingState:
         if content["data"] is not None:
             self.recipe.load_state_dict(content["data"])  # type: ignore[attr-defined]
         self.monitor.raise_envelope({name: values.tolist() for name, values in content["envelope"].items()})
+        if self.treatment is not None and content["treatment"] is not None:
+            self.treatment.load_state_dict(content["treatment"])
         self.step = int(content["step"])
 
 
@@ -104,6 +126,8 @@ def load_state(state: TrainingState, path: Path) -> None:
         raise UsageError(
             f"{path}: trained by the recipe '{printable(content['recipe'])}', not '{printable(state.name)}'."
         )
+    if content["treatment"] is not None and state.treatment is None:
+        raise UsageError(f"{path}: a treated run; go on with `fix --resume`, not with `train`.")
     before, now = content["settings"], asdict(state.recipe.settings)
     changed = [
         f"{printable(key)} was {before.get(key)!r}, is {now.get(key)!r}"

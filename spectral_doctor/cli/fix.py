@@ -1,0 +1,128 @@
+"""`spectral-doctor fix`: treat a discriminator, in its file or in resumed training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spectral_doctor.cli.boundary import speaking_plainly
+from spectral_doctor.errors import UsageError, listed, printable
+
+if TYPE_CHECKING:
+    from spectral_doctor.treatment.records import Dose
+
+MODES = ("static", "dynamic")
+ENVELOPES = ("running", "held", "median", "official")
+
+
+def fix(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Checkpoints of one run: files or its folder.")],
+    mode: Annotated[str, typer.Option("--mode", help="static or dynamic compensation.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="A file, or a folder.")] = None,
+    weights_only: Annotated[
+        bool, typer.Option("--weights-only", help="Rewrite the checkpoint's weights and train nothing.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be raised and write nothing.")] = False,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Generator updates to resume for.")] = 1000,
+    from_step: Annotated[
+        int | None, typer.Option("--from", metavar="STEP", help="Resume from (or rewrite) the checkpoint of this step.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="What trains it, where the checkpoint does not tell.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Settings of --recipe.")
+    ] = None,
+    fraction: Annotated[float, typer.Option("--fraction", help="Static: the share of values that become σ1.")] = 0.5,
+    interval: Annotated[
+        int | None, typer.Option("--interval", min=1, help="Every so many discriminator updates; 5, in the forward 1.")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option("--scale", help="σ1: hold, one or free; static holds, dynamic is free.")
+    ] = None,
+    envelope: Annotated[
+        str, typer.Option("--envelope", help="Dynamic: running, held, median or official.")
+    ] = "running",
+    apply: Annotated[str, typer.Option("--apply", help="projection or parametrization.")] = "projection",
+    discriminator: Annotated[
+        str | None, typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Layers to leave alone; may be repeated.")
+    ] = None,
+    reset_d_optimizer: Annotated[
+        bool, typer.Option("--reset-d-optimizer", help="With --weights-only: its moments start from zero.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fix in OUT.")] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Treat a discriminator whose spectrum collapses: in its file, or in resumed training."""
+    with speaking_plainly():
+        dose = _dose(mode, fraction, interval, scale, envelope, apply, exclude)
+        if output is None and not dry_run:
+            raise UsageError("-o OUT: say where the treated checkpoint or run is to be written, or add --dry-run.")
+        if weights_only or dry_run:
+            _rewrite(paths, None if dry_run else output, dose, from_step, discriminator, reset_d_optimizer)
+            return
+        assert output is not None
+        from spectral_doctor.cli.resumed import treat_run
+
+        code = treat_run(
+            paths, output, dose, steps, from_step, recipe, assignments or [], discriminator, resume, device
+        )
+        if code:
+            raise typer.Exit(code)
+
+
+def _dose(
+    mode: str,
+    fraction: float,
+    interval: int | None,
+    scale: str | None,
+    envelope: str,
+    apply: str,
+    exclude: list[str] | None,
+) -> Dose:
+    for option, value, allowed in (
+        ("--mode", mode, MODES),
+        ("--scale", scale, ("hold", "one", "free", None)),
+        ("--envelope", envelope, ENVELOPES),
+        ("--apply", apply, ("projection", "parametrization")),
+    ):
+        if value not in allowed:
+            expected = listed(item for item in allowed if item is not None)
+            raise UsageError(f"{option} {printable(value)}: expected one of {expected}.")
+    if not 0.0 <= fraction <= 1.0:
+        raise UsageError(f"--fraction {fraction:g}: expected between 0 and 1.")
+    from spectral_doctor.treatment.records import Dose
+
+    chosen = interval or (5 if apply == "projection" else 1)
+    return Dose(mode, fraction, chosen, scale, envelope, apply, tuple(exclude or ()))
+
+
+def _rewrite(
+    paths: list[Path],
+    output: Path | None,
+    dose: Dose,
+    from_step: int | None,
+    discriminator: str | None,
+    reset_optimizer: bool,
+) -> None:
+    from spectral_doctor.inspection import inspect_paths
+    from spectral_doctor.report.treatment import render_changes
+    from spectral_doctor.treatment.oneshot import chosen_file, treat_file
+
+    diagnoses = inspect_paths(paths, discriminator=discriminator).diagnoses
+    path = chosen_file(diagnoses, from_step)
+    target = output
+    if output is not None and (output.is_dir() or str(output).endswith(os.sep)):
+        output.mkdir(parents=True, exist_ok=True)
+        target = output / path.name
+    elif output is not None and not output.parent.is_dir():
+        raise UsageError(f"{printable(output.parent)}: no such folder.")
+    result = treat_file(diagnoses, path, target, dose, discriminator=discriminator, reset_optimizer=reset_optimizer)
+    typer.echo(render_changes(result))
+    typer.echo(f"{printable(path)}: nothing written (dry run)" if target is None else f"written: {printable(target)}")

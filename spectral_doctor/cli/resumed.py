@@ -1,0 +1,117 @@
+"""The resumed training of `spectral-doctor fix`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from spectral_doctor.cli.train import recipe_named, run
+from spectral_doctor.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from spectral_doctor.training.records import Saved
+    from spectral_doctor.training.state import TrainingState
+    from spectral_doctor.treatment.records import Dose, ResumePlan
+
+
+def treat_run(
+    paths: Sequence[Path],
+    output: Path,
+    dose: Dose,
+    steps: int,
+    from_step: int | None,
+    recipe: str | None,
+    assignments: list[str],
+    discriminator: str | None,
+    resume: bool,
+    device: str,
+) -> int:
+    """Resume a run under treatment and report before and after; returns the exit code."""
+    from spectral_doctor.report.treatment import render_outcome, render_plan
+    from spectral_doctor.training.folder import RunFolder, clear_torn, saved_states
+    from spectral_doctor.training.world import joined_world
+    from spectral_doctor.treatment.resuming import compare, plan_resume
+
+    earlier = saved_states(output)
+    if earlier and not resume:
+        raise UsageError(f"{printable(output)} holds a run already: add --resume to go on, or choose another folder.")
+    if resume and not earlier:
+        raise UsageError(f"{printable(output)} holds no checkpoint to resume from.")
+    plan = plan_resume(paths, dose, from_step=from_step, discriminator=discriminator)
+    output.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(output)
+    with joined_world(device) as world:
+        plan, state = _treated_state(plan, dose, steps, recipe, assignments, discriminator, str(world.device))
+        if world.leads:
+            clear_torn(output)
+            typer.echo(render_plan(plan), err=True)
+        if earlier:
+            from spectral_doctor.training.state import load_state
+
+            load_state(state, earlier[-1])
+            typer.echo(f"resumed from {earlier[-1].name}", err=True)
+        world.wait()
+        code = run(state, folder, world, (_verdict_teller(state),), save_first=not earlier)
+        if code == 0 and world.leads:
+            from spectral_doctor.training.records import TrainingOutcome
+
+            outcome = compare(plan, folder, TrainingOutcome(state.step, saved_states(output)[-1]))
+            typer.echo(render_outcome(outcome))
+    return code
+
+
+def _treated_state(
+    plan: ResumePlan,
+    dose: Dose,
+    steps: int,
+    recipe: str | None,
+    assignments: list[str],
+    discriminator: str | None,
+    device: str,
+) -> tuple[ResumePlan, TrainingState]:
+    """The state of the checkpoint that is resumed, with the treatment attached."""
+    from spectral_doctor.training.adoption import adopt
+    from spectral_doctor.training.folder import read_state
+    from spectral_doctor.training.state import TrainingState
+    from spectral_doctor.treatment.resuming import attach
+
+    name = recipe or plan.recipe
+    if not name:
+        raise UsageError(
+            f"{printable(plan.start)} does not say how it was trained: name the recipe with --recipe, a name that "
+            "`recipes` lists or your own file.py:attribute; or treat the weights alone with --weights-only."
+        )
+    content = read_state(plan.start) if plan.recipe else None
+    saved = {} if content is None or recipe else content["settings"]
+    given = [f"{key}={value}" for key, value in saved.items() if key != "steps"]
+    chosen = recipe_named(name, [*given, *assignments, f"steps={plan.step + steps}"])
+    seed = 0 if content is None else int(content["seed"])
+    state = TrainingState.fresh(chosen, seed, device, name)
+    if content is None:
+        missing = adopt(state, plan.start, plan.step, discriminator)
+        plan = replace(plan, warnings=missing)
+    else:
+        state.restore(content)
+    attach(state, dose, plan.envelope)
+    return plan, state
+
+
+def _verdict_teller(state: TrainingState) -> _VerdictTeller:
+    return _VerdictTeller(state)
+
+
+class _VerdictTeller:
+    """Says the verdict on the treated run at every checkpoint."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state = state
+
+    def __call__(self, saved: Saved) -> None:
+        from spectral_doctor.diagnosis.rules import diagnose
+        from spectral_doctor.report.treatment import verdict_word
+
+        typer.echo(f"  {verdict_word(diagnose(self.state.monitor.trajectory))}")

@@ -1,0 +1,1 @@
+"""What `fix` does: choose a checkpoint, seed the envelope, attach a compensation, resume, compare."""

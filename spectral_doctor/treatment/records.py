@@ -1,0 +1,81 @@
+"""What a treatment is asked to be, and what it did. Plain values and paths, no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectral_doctor.checkpoints.records import SkippedLayer
+from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.parametrizations.regularizer import LayerChange
+from spectral_doctor.training.records import TrainingOutcome
+
+Envelope = dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Dose:
+    """How a discriminator is treated; the arguments of `SpectralRegularizer`, by the same names.
+
+    `envelope` says where dynamic compensation's γ comes from: "running" starts at the maximum over the
+    checkpoints given and goes on rising, as the paper has it; "held" stays at that maximum; "median" stays at
+    the median over the healthy checkpoints; "official" starts from the checkpoint that is resumed, as the
+    official code does. `apply` is "projection" or "parametrization".
+    """
+
+    mode: str
+    fraction: float = 0.5
+    interval: int = 5
+    scale: str | None = None
+    envelope: str = "running"
+    apply: str = "projection"
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DiscriminatorChange:
+    """What a one-shot treatment did to one discriminator of a file; `envelope_source` in words, for dynamic."""
+
+    discriminator: str
+    changes: tuple[LayerChange, ...]
+    untouched: tuple[SkippedLayer, ...]
+    envelope_source: str
+
+
+@dataclass(frozen=True)
+class TreatmentResult:
+    """A file that was treated: where it was read, where its treated copy lies (None on a dry run), and how."""
+
+    path: Path
+    output: Path | None
+    discriminators: tuple[DiscriminatorChange, ...]
+
+
+@dataclass(frozen=True)
+class ResumePlan:
+    """From where a treated run goes on, and what a user should know before it does.
+
+    `recipe` is the name that the checkpoint was trained by, `step` its step, `diagnosis` that of the series
+    given, `envelope` γ by layer, `warnings` what is missing and what follows from it.
+    """
+
+    start: Path
+    step: int
+    recipe: str
+    why: str
+    diagnosis: Diagnosis
+    envelope: Envelope
+    envelope_source: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TreatmentOutcome:
+    """A treated run beside the one it was resumed from: verdicts, and the modes where they were measured."""
+
+    training: TrainingOutcome
+    before: Diagnosis
+    after: Diagnosis
+    modes_before: Evaluation | None
+    modes_after: Evaluation | None

@@ -1,0 +1,142 @@
+"""Resuming a run under treatment: from where, with what envelope, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spectral_doctor.checkpoints.reading import read_tree
+from spectral_doctor.diagnosis.records import Diagnosis, Verdict
+from spectral_doctor.errors import UsageError, listed
+from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.inspection import inspect_paths
+from spectral_doctor.parametrizations import ForwardRegularizer, SpectralRegularizer
+from spectral_doctor.training.folder import RunFolder, read_state
+from spectral_doctor.training.records import TrainingOutcome
+from spectral_doctor.training.state import TrainingState, Treatment
+from spectral_doctor.trajectory.records import SpectralTrajectory
+from spectral_doctor.treatment.envelopes import series_envelope
+from spectral_doctor.treatment.records import Dose, Envelope, ResumePlan, TreatmentOutcome
+
+
+def plan_resume(
+    paths: Sequence[Path], dose: Dose, *, from_step: int | None = None, discriminator: str | None = None
+) -> ResumePlan:
+    """Diagnose a series and choose the checkpoint that a treated run goes on from.
+
+    That is the one of `from_step`, else the last healthy one before the onset, else, without a healthy one, the
+    checkpoint whose best plateau is highest, else (nothing is wrong) the last. The envelope is taken over the
+    checkpoints up to it. Raises `UsageError` where the paths hold several series or no such step.
+    """
+    diagnoses = inspect_paths(paths, discriminator=discriminator).diagnoses
+    if len(diagnoses) != 1:
+        names = listed(item.trajectory.discriminator for item in diagnoses)
+        raise UsageError(f"the paths hold {len(diagnoses)} series ({names}); `fix` resumes one: name one run.")
+    diagnosis = diagnoses[0]
+    index, why = _start(diagnosis, from_step)
+    start = Path(diagnosis.trajectory.checkpoints[index])
+    envelope, source = series_envelope(diagnosis, index, dose.envelope) if dose.mode == "dynamic" else ({}, "")
+    own = is_training_state(start)
+    recipe = str(read_state(_state_path(start))["recipe"]) if own else ""
+    step = diagnosis.trajectory.steps[index]
+    return ResumePlan(_state_path(start) if own else start, step, recipe, why, diagnosis, envelope, source, ())
+
+
+def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
+    """Attach a treatment to a run's discriminator and return it; the optimizer keeps its parameters."""
+    rising = dose.envelope in ("running", "official")
+    treatment: Treatment
+    if dose.apply == "parametrization":
+        treatment = ForwardRegularizer(
+            state.discriminator,
+            dose.mode,
+            fraction=dose.fraction,
+            interval=dose.interval,
+            envelope=envelope,
+            rising=rising,
+            exclude=dose.exclude,
+        )
+    else:
+        treatment = SpectralRegularizer(
+            state.discriminator,
+            dose.mode,
+            fraction=dose.fraction,
+            interval=dose.interval,
+            scale=dose.scale,
+            envelope=envelope,
+            rising=rising,
+            exclude=dose.exclude,
+        )
+    state.treatment = treatment
+    return treatment
+
+
+def is_training_state(path: Path) -> bool:
+    """Say whether a checkpoint holds a whole run of ours, and not only weights."""
+    state = _state_path(path)
+    main = state / "state.pt" if state.is_dir() else state
+    return str(read_tree(main)[1].get("format", "")).startswith("spectral-doctor/training/")
+
+
+def compare(plan: ResumePlan, folder: RunFolder, training: TrainingOutcome) -> TreatmentOutcome:
+    """Diagnose the treated run after the series it was resumed from, and put both beside each other."""
+    (after,) = inspect_paths([folder.path]).diagnoses
+    last = Path(plan.diagnosis.trajectory.checkpoints[-1])
+    return TreatmentOutcome(training, plan.diagnosis, after, measured_modes(last), measured_modes(training.last))
+
+
+def measured_modes(path: Path) -> Evaluation | None:
+    """The evaluation that a training state carries; None where it has none, or is no state of ours."""
+    if not is_training_state(path):
+        return None
+    evaluation = read_state(_state_path(path))["evaluation"]
+    return None if evaluation is None else Evaluation(**{**evaluation, "counts": tuple(evaluation["counts"])})
+
+
+def continued(before: SpectralTrajectory, after: SpectralTrajectory, step: int) -> SpectralTrajectory:
+    """One trajectory out of a series up to `step` and the treated run that went on from there."""
+    kept = [index for index, value in enumerate(before.steps) if value < step]
+    names = {layer.name: layer for layer in before.layers}
+    layers = tuple(
+        replace(
+            layer,
+            spectra=(*(names[layer.name].spectra[index] for index in kept), *layer.spectra),
+            non_finite=(*(names[layer.name].non_finite[index] for index in kept), *layer.non_finite),
+        )
+        for layer in after.layers
+        if layer.name in names
+    )
+    return replace(
+        after,
+        steps=(*(before.steps[index] for index in kept), *after.steps),
+        checkpoints=(*(before.checkpoints[index] for index in kept), *after.checkpoints),
+        layers=layers,
+    )
+
+
+def _start(diagnosis: Diagnosis, from_step: int | None) -> tuple[int, str]:
+    trajectory = diagnosis.trajectory
+    if from_step is not None:
+        if from_step not in trajectory.steps:
+            steps = listed(trajectory.steps, 40)
+            raise UsageError(f"--from {from_step}: no checkpoint of that {trajectory.step_unit}; there are {steps}.")
+        return trajectory.steps.index(from_step), "named with --from"
+    if diagnosis.onset is None:
+        return len(trajectory.steps) - 1, f"the last one: the verdict is {diagnosis.verdict.value}"
+    if diagnosis.last_healthy is not None:
+        index = trajectory.steps.index(diagnosis.last_healthy)
+        return index, f"the last healthy one before the onset at {diagnosis.onset}"
+    best = [state.best_plateau or 0.0 for state in diagnosis.states]
+    return best.index(max(best)), "none is healthy before the onset; its best plateau is the highest"
+
+
+def _state_path(path: Path) -> Path:
+    """A checkpoint in a folder of its own is that folder."""
+    return path.parent if (path.parent / "state.pt").exists() else path
+
+
+def verdict_improved(before: Diagnosis, after: Diagnosis) -> bool:
+    """Whether the verdict after treatment is a better one."""
+    order = (Verdict.HEALTHY, Verdict.NOT_ENOUGH_EVIDENCE, Verdict.DECLINING, Verdict.COLLAPSED)
+    return order.index(after.verdict) < order.index(before.verdict)
