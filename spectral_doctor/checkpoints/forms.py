@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spectral_doctor.checkpoints.records import Form, SkippedLayer
+from spectral_doctor.compensation import DynamicCompensation, compensate
 from spectral_doctor.errors import WeightError
 
 _PARAMETRIZATION = re.compile(r"^(?:(.*)\.)?parametrizations\.(\w+)\.(original\d?|\d+\.\w+)$")
@@ -135,6 +136,8 @@ def _parametrized(leaf: str, leaves: Mapping[str, Tensor]) -> tuple[Form, Tensor
     tensor = leaves[leaf]
     if part == "original1" and f"{parameter}:original0" in leaves:
         return Form.WEIGHT_NORM, _weight_normalised(leaves[f"{parameter}:original0"], tensor), None
+    if part == "original" and f"{parameter}:0.envelope" in leaves:
+        return Form.SPECTRAL_REGULARIZATION, _regularised(tensor, parameter, leaves), None
     if part == "original":
         vector = leaves.get(f"{parameter}:0._u")
         others = [name for name in leaves if name.startswith(f"{parameter}:") and name != leaf]
@@ -143,6 +146,15 @@ def _parametrized(leaf: str, leaves: Mapping[str, Tensor]) -> tuple[Form, Tensor
         if f"{parameter}:0.base" in leaves:
             return "an orthogonal parametrisation: its weight cannot be rebuilt from the file"
     return "a parametrisation that is not known here: its weight cannot be rebuilt from the file"
+
+
+def _regularised(weight: Tensor, parameter: str, leaves: Mapping[str, Tensor]) -> Tensor:
+    """W_SR as the forward pass has it: no σ_j/σ_1 below the stored envelope, σ_1 = 1."""
+    axis = int(leaves.get(f"{parameter}:0.output_axis", torch.zeros(())))
+    moved = weight.movedim(axis, 0)
+    envelope = tuple(leaves[f"{parameter}:0.envelope"].double().flatten().tolist())
+    treated = compensate(moved.flatten(1), DynamicCompensation(envelope, scale=1.0)).matrix
+    return treated.reshape(moved.shape).movedim(0, axis)
 
 
 def _is_companion(leaf: str, leaves: Mapping[str, Tensor]) -> bool:

@@ -15,6 +15,7 @@ class Form(Enum):
     PLAIN = "plain"
     SPECTRAL_NORM = "spectral norm"
     WEIGHT_NORM = "weight norm"
+    SPECTRAL_REGULARIZATION = "spectral regularisation"
 
 
 class Kind(Enum):

@@ -51,6 +51,8 @@ def store_matrices(matrices: Sequence[Tensor], layer: StoredLayer) -> None:
     target = stored.siblings[stored.leaf]
     if target.layout != torch.strided or target.is_quantized or target.is_meta:
         raise WeightError(f"a {target.layout} tensor cannot be rewritten")
+    if stored.form is Form.SPECTRAL_REGULARIZATION:
+        raise WeightError("spectrally regularised in its forward pass already")
     if f"{stored.leaf.removesuffix('_orig')}_mask" in stored.siblings and stored.leaf.endswith("_orig"):
         raise WeightError("a pruned weight: compensation would fill what was cut away")
     if any(size > 1 and stride == 0 for size, stride in zip(target.shape, target.stride(), strict=True)):

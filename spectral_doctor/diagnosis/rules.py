@@ -17,6 +17,7 @@ from spectral_doctor.diagnosis.records import (
 from spectral_doctor.diagnosis.wording import summarise
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
+_NORMALISED = (Form.SPECTRAL_NORM.value, Form.SPECTRAL_REGULARIZATION.value)
 _FALLEN = (Verdict.DECLINING, Verdict.COLLAPSED)
 
 
@@ -97,7 +98,7 @@ def _first_non_finite(trajectory: SpectralTrajectory) -> int:
 
 def _panel(trajectory: SpectralTrajectory, thresholds: Thresholds) -> _Panel:
     judged = [layer for layer in trajectory.layers if not _not_judged(layer, thresholds)]
-    normalised = [layer for layer in judged if layer.identity.form == Form.SPECTRAL_NORM.value]
+    normalised = [layer for layer in judged if layer.identity.form in _NORMALISED]
     chosen = normalised or judged
     return _Panel(
         names=tuple(layer.name for layer in chosen),

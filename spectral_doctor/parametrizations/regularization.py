@@ -31,6 +31,7 @@ class SpectralRegularization(nn.Module):
     left: Tensor
     right: Tensor
     passes: Tensor
+    output_axis: Tensor
 
     def __init__(self, weight: Tensor, compensation: Compensation, interval: int = 1, axis: int = 0) -> None:
         super().__init__()
@@ -46,6 +47,7 @@ class SpectralRegularization(nn.Module):
         self.register_buffer("envelope", floor.to(matrix.device))
         self.register_buffer("left", left)
         self.register_buffer("right", right)
+        self.register_buffer("output_axis", torch.tensor(axis, device=matrix.device))
         self.register_buffer("passes", torch.zeros((), dtype=torch.long, device=matrix.device))
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -160,16 +162,17 @@ class _Translation:
             left, _, right = regularization.system(weight)
             state[f"{base}.0.left"], state[f"{base}.0.right"] = left, right
             state[f"{base}.0.envelope"] = regularization.envelope
+            state[f"{base}.0.output_axis"] = regularization.output_axis
             state[f"{base}.0.passes"] = torch.zeros_like(regularization.passes)
 
 
 def _take_off_spectral_norm(module: nn.Module, name: str) -> None:
     if hasattr(module, f"{name}_orig") and hasattr(module, f"{name}_u"):
         raw = getattr(module, f"{name}_orig")
-        values = raw.detach().clone()
         torch.nn.utils.remove_spectral_norm(module, name)
-        with torch.no_grad():
-            getattr(module, name).copy_(values)
+        # torch puts a new parameter in its place; an optimizer holds the old one.
+        delattr(module, name)
+        module.register_parameter(name, raw)
     elif parametrize.is_parametrized(module, name):
         chain = module.parametrizations[name]  # type: ignore[index]
         if len(chain) == 1 and type(chain[0]).__name__ == "_SpectralNorm":

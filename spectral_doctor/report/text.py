@@ -27,7 +27,7 @@ _STYLES = {
     Verdict.COLLAPSED: "bold red",
     Verdict.NOT_ENOUGH_EVIDENCE: "magenta",
 }
-_FORMS = {"plain": "–", "spectral norm": "SN", "weight norm": "WN"}
+_FORMS = {"plain": "–", "spectral norm": "SN", "weight norm": "WN", "spectral regularisation": "SR"}
 _GROUP = re.compile(r"^(?P<layer>.*)\[group \d+/(?P<count>\d+)\]$")
 # Spaces at the end of a line, also those that a colour code closes.
 _TRAILING = re.compile(r"\s+((?:\x1b\[[0-9;]*m)*)\s*$")

@@ -34,7 +34,7 @@ def plan_resume(
         names = listed(item.trajectory.discriminator for item in diagnoses)
         raise UsageError(f"the paths hold {len(diagnoses)} series ({names}); `fix` resumes one: name one run.")
     diagnosis = diagnoses[0]
-    index, why = _start(diagnosis, from_step)
+    index, why = chosen_start(diagnosis, from_step)
     start = Path(diagnosis.trajectory.checkpoints[index])
     envelope, source = series_envelope(diagnosis, index, dose.envelope) if dose.mode == "dynamic" else ({}, "")
     own = is_training_state(start)
@@ -115,7 +115,8 @@ def continued(before: SpectralTrajectory, after: SpectralTrajectory, step: int) 
     )
 
 
-def _start(diagnosis: Diagnosis, from_step: int | None) -> tuple[int, str]:
+def chosen_start(diagnosis: Diagnosis, from_step: int | None) -> tuple[int, str]:
+    """The index of the checkpoint that a treated run goes on from, and why that one; see `plan_resume`."""
     trajectory = diagnosis.trajectory
     if from_step is not None:
         if from_step not in trajectory.steps:

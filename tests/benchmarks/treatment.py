@@ -4,7 +4,7 @@
 
 Eight runs of spectrally normalised discriminators that collapse spectrally are trained first: a ten-convolution
 ResNet on stacked digits (1 000 modes), perceptrons on the grid (25) and the ring (8). From each run the command
-resumes (a) from the last healthy checkpoint before the onset and (b) from the last, collapsed one, with every
+resumes (a) from the checkpoint that `fix` chooses, before the onset, and (b) from the last, collapsed one, with every
 arm and seed. One JSON line a resumed run goes to the output, and what is there already is not run again. Modes
 and KL are the median over the last three evaluations of the resumed run, since single ones are noisy.
 
@@ -35,7 +35,7 @@ from spectral_doctor.training.records import Saved
 from spectral_doctor.training.state import TrainingState
 from spectral_doctor.treatment.envelopes import series_envelope
 from spectral_doctor.treatment.records import Dose
-from spectral_doctor.treatment.resuming import attach
+from spectral_doctor.treatment.resuming import attach, chosen_start
 
 DIGITS = {
     "spectral_norm": "true",
@@ -60,11 +60,11 @@ GRID = {
 }
 RING = {
     **MIXTURE,
-    "discriminator_channels": "64",
-    "learning_rate_discriminator": "0.02",
-    "learning_rate_generator": "0.004",
+    "discriminator_channels": "128",
+    "learning_rate_discriminator": "0.03",
+    "learning_rate_generator": "0.03",
     "batch_size": "128",
-    "n_dis": "2",
+    "loss": "least-squares",
     "beta1": "0.0",
 }
 RUNS = {
@@ -80,7 +80,7 @@ ARMS: dict[str, Dose | None] = {
     "official": Dose("dynamic", envelope="official"),
     "median": Dose("dynamic", envelope="median"),
 }
-STARTS = ("last healthy", "collapsed")
+STARTS = ("before onset", "collapsed")
 
 
 def source_run(name: str, folder: Path) -> Diagnosis:
@@ -95,11 +95,8 @@ def source_run(name: str, folder: Path) -> Diagnosis:
 
 
 def start_index(diagnosis: Diagnosis, start: str) -> int:
-    """The index of the checkpoint that a resumed run goes on from."""
-    last = len(diagnosis.trajectory.steps) - 1
-    if start == "collapsed" or diagnosis.last_healthy is None:
-        return last
-    return diagnosis.trajectory.steps.index(diagnosis.last_healthy)
+    """The index of the checkpoint that a resumed run goes on from; the first choice is that of `fix`."""
+    return len(diagnosis.trajectory.steps) - 1 if start == "collapsed" else chosen_start(diagnosis, None)[0]
 
 
 def resumed_run(name: str, start: str, arm: str, seed: int, sources: Path) -> dict[str, Any]:
