@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         LeftOut,
         SkippedLayer,
     )
+    from spectral_doctor.compensation import DynamicCompensation, StaticCompensation, compensate
     from spectral_doctor.diagnosis.records import Diagnosis, Thresholds, Verdict
     from spectral_doctor.diagnosis.rules import diagnose
     from spectral_doctor.errors import DoctorError
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
     from spectral_doctor.gan.recipes import BaseRecipe, Recipe
     from spectral_doctor.gan.settings import Settings
     from spectral_doctor.inspection import Inspection, inspect_paths
+    from spectral_doctor.parametrizations import (
+        SpectralRegularizer,
+        remove_spectral_regularization,
+        spectral_regularization,
+    )
     from spectral_doctor.spectrum import Spectrum, singular_values, spectrum_of, weight_matrices
     from spectral_doctor.trajectory.history import read_history
+    from spectral_doctor.trajectory.monitor import SpectralMonitor
     from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 _HOMES = {
@@ -36,6 +43,7 @@ _HOMES = {
     "Diagnosis": "diagnosis.records",
     "Discriminator": "checkpoints.records",
     "DoctorError": "errors",
+    "DynamicCompensation": "compensation",
     "Evaluation": "evaluation",
     "Inspection": "inspection",
     "LayerTrajectory": "trajectory.records",
@@ -44,15 +52,21 @@ _HOMES = {
     "Recipe": "gan.recipes",
     "Settings": "gan.settings",
     "SkippedLayer": "checkpoints.records",
+    "SpectralMonitor": "trajectory.monitor",
+    "SpectralRegularizer": "parametrizations",
     "SpectralTrajectory": "trajectory.records",
     "Spectrum": "spectrum",
+    "StaticCompensation": "compensation",
     "Thresholds": "diagnosis.records",
     "Verdict": "diagnosis.records",
+    "compensate": "compensation",
     "diagnose": "diagnosis.rules",
     "inspect_paths": "inspection",
     "load_checkpoint": "checkpoints",
     "read_history": "trajectory.history",
+    "remove_spectral_regularization": "parametrizations",
     "singular_values": "spectrum",
+    "spectral_regularization": "parametrizations",
     "spectrum_of": "spectrum",
     "weight_matrices": "spectrum",
 }
@@ -63,6 +77,7 @@ __all__ = [
     "Diagnosis",
     "Discriminator",
     "DoctorError",
+    "DynamicCompensation",
     "Evaluation",
     "Inspection",
     "LayerTrajectory",
@@ -71,16 +86,22 @@ __all__ = [
     "Recipe",
     "Settings",
     "SkippedLayer",
+    "SpectralMonitor",
+    "SpectralRegularizer",
     "SpectralTrajectory",
     "Spectrum",
+    "StaticCompensation",
     "Thresholds",
     "Verdict",
     "__version__",
+    "compensate",
     "diagnose",
     "inspect_paths",
     "load_checkpoint",
     "read_history",
+    "remove_spectral_regularization",
     "singular_values",
+    "spectral_regularization",
     "spectrum_of",
     "weight_matrices",
 ]

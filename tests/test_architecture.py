@@ -22,7 +22,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("trajectory", "gan"),
     ("diagnosis",),
     ("inspection", "training"),
-    ("treatment",),
+    ("treatment", "lightning"),
     ("report",),
     ("cli",),
 )
@@ -30,6 +30,7 @@ THIRD_PARTIES = {
     "safetensors": ("checkpoints",),
     "typer": ("cli",),
     "rich": ("cli", "report"),
+    "pytorch_lightning": ("lightning",),
     # The glyphs of the built-in image data are drawn with matplotlib's own fonts.
     "matplotlib": ("report", "gan"),
 }

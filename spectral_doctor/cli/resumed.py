@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from spectral_doctor.cli.tracking import pictured
 from spectral_doctor.cli.train import recipe_named, run
 from spectral_doctor.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved
     from spectral_doctor.training.state import TrainingState
-    from spectral_doctor.treatment.records import Dose, ResumePlan
+    from spectral_doctor.treatment.records import Dose, ResumePlan, TreatmentOutcome
 
 
 def treat_run(
@@ -33,6 +34,7 @@ def treat_run(
     """Resume a run under treatment and report before and after; returns the exit code."""
     from spectral_doctor.report.treatment import render_outcome, render_plan
     from spectral_doctor.training.folder import RunFolder, clear_torn, saved_states
+    from spectral_doctor.training.records import TrainingOutcome
     from spectral_doctor.training.world import joined_world
     from spectral_doctor.treatment.resuming import compare, plan_resume
 
@@ -55,12 +57,12 @@ def treat_run(
             load_state(state, earlier[-1])
             typer.echo(f"resumed from {earlier[-1].name}", err=True)
         world.wait()
-        code = run(state, folder, world, (_verdict_teller(state),), save_first=not earlier)
+        watchers = (_VerdictTeller(state), pictured(output / "samples")) if world.leads else ()
+        code = run(state, folder, world, watchers, save_first=not earlier)
         if code == 0 and world.leads:
-            from spectral_doctor.training.records import TrainingOutcome
-
             outcome = compare(plan, folder, TrainingOutcome(state.step, saved_states(output)[-1]))
             typer.echo(render_outcome(outcome))
+            typer.echo(_pictures(outcome, output))
     return code
 
 
@@ -100,8 +102,20 @@ def _treated_state(
     return plan, state
 
 
-def _verdict_teller(state: TrainingState) -> _VerdictTeller:
-    return _VerdictTeller(state)
+def _pictures(outcome: TreatmentOutcome, output: Path) -> str:
+    """Draw the spectra before and after, and name that picture and those of the samples."""
+    from spectral_doctor.checkpoints.writing import write_atomically
+    from spectral_doctor.report.figures import draw, render_figure
+
+    spectra = output / "spectra.png"
+    pair = [
+        replace(item, trajectory=replace(item.trajectory, discriminator=f"{item.trajectory.discriminator}, {when}"))
+        for item, when in ((outcome.before, "before"), (outcome.after, "after"))
+    ]
+    write_atomically(spectra, render_figure(draw(pair), "png"))
+    samples = sorted((output / "samples").glob("step-*.png"))
+    named = [spectra, *({samples[0], samples[-1]} if samples else ())]
+    return "Pictures: " + ", ".join(printable(path) for path in sorted(named)) + "."
 
 
 class _VerdictTeller:

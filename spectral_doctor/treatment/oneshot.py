@@ -85,7 +85,7 @@ def _treat_tree(
     results = []
     for item in found:
         envelope, source = _envelope_for(item.name, diagnoses, path, dose)
-        changes, untouched = project(item.tensors, _chooser(dose, envelope), exclude=dose.exclude, dry_run=dry_run)
+        changes, untouched = project(item.tensors, _Chooser(dose, envelope), exclude=dose.exclude, dry_run=dry_run)
         results.append(DiscriminatorChange(item.name, changes, untouched, source))
     return results
 
@@ -98,10 +98,6 @@ def _envelope_for(name: str, diagnoses: Sequence[Diagnosis], path: Path, dose: D
         if trajectory.discriminator.split(" (")[0] == name and str(path) in trajectory.checkpoints:
             return series_envelope(diagnosis, trajectory.checkpoints.index(str(path)), dose.envelope)
     raise UsageError(f"{printable(path)}: no series of '{printable(name)}' holds it, so there is no envelope.")
-
-
-def _chooser(dose: Dose, envelope: Envelope) -> _Chooser:
-    return _Chooser(dose, envelope)
 
 
 class _Chooser:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from spectral_doctor.checkpoints.reading import read_tree
-from spectral_doctor.diagnosis.records import Diagnosis, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import UsageError, listed
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.inspection import inspect_paths
@@ -15,7 +14,6 @@ from spectral_doctor.parametrizations import ForwardRegularizer, SpectralRegular
 from spectral_doctor.training.folder import RunFolder, read_state
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.training.state import TrainingState, Treatment
-from spectral_doctor.trajectory.records import SpectralTrajectory
 from spectral_doctor.treatment.envelopes import series_envelope
 from spectral_doctor.treatment.records import Dose, Envelope, ResumePlan, TreatmentOutcome
 
@@ -94,27 +92,6 @@ def measured_modes(path: Path) -> Evaluation | None:
     return None if evaluation is None else Evaluation(**{**evaluation, "counts": tuple(evaluation["counts"])})
 
 
-def continued(before: SpectralTrajectory, after: SpectralTrajectory, step: int) -> SpectralTrajectory:
-    """One trajectory out of a series up to `step` and the treated run that went on from there."""
-    kept = [index for index, value in enumerate(before.steps) if value < step]
-    names = {layer.name: layer for layer in before.layers}
-    layers = tuple(
-        replace(
-            layer,
-            spectra=(*(names[layer.name].spectra[index] for index in kept), *layer.spectra),
-            non_finite=(*(names[layer.name].non_finite[index] for index in kept), *layer.non_finite),
-        )
-        for layer in after.layers
-        if layer.name in names
-    )
-    return replace(
-        after,
-        steps=(*(before.steps[index] for index in kept), *after.steps),
-        checkpoints=(*(before.checkpoints[index] for index in kept), *after.checkpoints),
-        layers=layers,
-    )
-
-
 def chosen_start(diagnosis: Diagnosis, from_step: int | None) -> tuple[int, str]:
     """The index of the checkpoint that a treated run goes on from, and why that one; see `plan_resume`."""
     trajectory = diagnosis.trajectory
@@ -135,9 +112,3 @@ def chosen_start(diagnosis: Diagnosis, from_step: int | None) -> tuple[int, str]
 def _state_path(path: Path) -> Path:
     """A checkpoint in a folder of its own is that folder."""
     return path.parent if (path.parent / "state.pt").exists() else path
-
-
-def verdict_improved(before: Diagnosis, after: Diagnosis) -> bool:
-    """Whether the verdict after treatment is a better one."""
-    order = (Verdict.HEALTHY, Verdict.NOT_ENOUGH_EVIDENCE, Verdict.DECLINING, Verdict.COLLAPSED)
-    return order.index(after.verdict) < order.index(before.verdict)
