@@ -36,13 +36,19 @@ def test_the_first_run_prints_what_readme_says(monkeypatch: pytest.MonkeyPatch) 
     assert result.stdout == output
 
 
-def test_every_option_in_readme_exists_and_every_option_is_in_readme() -> None:
-    """The option table and `--help` name the same options."""
-    result = CliRunner().invoke(app, ["inspect", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+@pytest.mark.parametrize(
+    ("verb", "heading"),
+    [("inspect", "| option |"), ("fix", "| option of `fix` |"), ("train", "| option of `train` |")],
+)
+def test_every_option_in_readme_exists_and_every_option_is_in_readme(verb: str, heading: str) -> None:
+    """The option table of a verb and its `--help` name the same options."""
+    result = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     offered = set(re.findall(r"--[a-z][a-z-]+", result.stdout)) - {"--help"}
-    table = re.search(r"\| option \|.*?\n\n", README, re.DOTALL)
+    table = re.search(re.escape(heading) + r".*?\n\n", README, re.DOTALL)
     assert table is not None
-    assert set(re.findall(r"--[a-z][a-z-]+", table.group())) == offered
+    rows = table.group().replace(r"\|", "/").strip().splitlines()
+    first_column = " ".join(row.split("|")[1] for row in rows)
+    assert set(re.findall(r"--[a-z][a-z-]+", first_column)) == offered
 
 
 def test_every_exit_code_is_in_the_table() -> None:
@@ -57,7 +63,7 @@ def test_every_exit_code_is_in_the_table() -> None:
 
 def test_every_verb_in_readme_exists() -> None:
     """`spectral-doctor VERB` in a code block is a verb of the tool."""
-    names = {"inspect", "train", "recipes"}
+    names = {"inspect", "fix", "train", "recipes"}
     for command, _ in transcripts():
         for verb in re.findall(r"^spectral-doctor ([a-z]+)", command):
             assert verb in names
