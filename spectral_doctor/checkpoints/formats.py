@@ -45,18 +45,21 @@ CHECKPOINT_FORMATS = frozenset(
         Format.SAFETENSORS,
         Format.SAFETENSORS_INDEX,
         Format.NPZ,
+        Format.PICKLE,
+        Format.DCP_METADATA,
     }
-)
-CLOSED_FORMATS = frozenset(
-    {Format.PICKLE, Format.TORCHSCRIPT, Format.TORCH_PACKAGE, Format.TAR, Format.DCP_METADATA, Format.HDF5}
 )
 
 
 def sniff(path: Path) -> Format:
     """Tell a file's format from its first bytes and, for a zip, from its members' names.
 
+    A folder with a `.metadata` file is a torch.distributed checkpoint, and one file of it.
+
     Raises `UnreadableCheckpoint` where the file cannot be opened, or is a zip without its end.
     """
+    if is_distributed(path):
+        return Format.DCP_METADATA
     try:
         with path.open("rb") as file:
             head = file.read(4096)
@@ -80,6 +83,12 @@ def sniff(path: Path) -> Format:
     if head[257:262] == b"ustar" or (b"\0" in head and tarfile.is_tarfile(path)):
         return Format.TAR
     return _sniff_text(path, head, size)
+
+
+def is_distributed(folder: Path) -> bool:
+    """Say whether a path is a folder that torch.distributed.checkpoint wrote: `.metadata` is its pickle."""
+    metadata = folder / ".metadata"
+    return folder.is_dir() and metadata.is_file() and sniff(metadata) is Format.DCP_METADATA
 
 
 def _sniff_zip(path: Path) -> Format:

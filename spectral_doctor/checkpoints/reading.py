@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import mmap
 import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from spectral_doctor.checkpoints.formats import Format, sniff
+from spectral_doctor.checkpoints.objects import DEEPEST_NESTING, ORDINARY, Reader
+from spectral_doctor.checkpoints.pickles import Machine, MalformedPickle, RefusedPickle
 from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS
 from spectral_doctor.checkpoints.records import LeftOut
 from spectral_doctor.errors import (
@@ -30,17 +33,12 @@ from spectral_doctor.errors import (
 
 LARGEST_EXPANSION = 200
 SMALL_MEMBER = 256 * 2**20
-DEEPEST_NESTING = 16
 
 _RESAVE = (
     "Only tensors and plain values are loaded. In the environment that wrote it, save the weights alone: "
     "torch.save(discriminator.state_dict(), 'D.pt')."
 )
 _CLOSED = {
-    Format.PICKLE: (
-        "Nothing in it was run. In the environment that wrote it, save the weights alone: "
-        "torch.save(D.state_dict(), 'D.pt')."
-    ),
     Format.TORCHSCRIPT: "It holds compiled code; save the module's state_dict instead.",
     Format.TORCH_PACKAGE: "It holds source code; the weights.pth beside it, if there is one, can be examined.",
     Format.TAR: "Unpack it and name the weight file that is inside.",
@@ -75,6 +73,8 @@ def read_tree(path: Path) -> tuple[Format, Mapping[str, object], tuple[LeftOut, 
         case Format.NPZ:
             _check_archive(path, stored_only=False)
             return file_format, *_read_npz(path)
+        case Format.PICKLE:
+            return file_format, *_read_pickle(path)
     raise not_a_checkpoint(path, file_format)
 
 
@@ -140,8 +140,12 @@ def _refused_names(path: Path, message: str) -> str:
     if not names:
         names = re.findall(r"(?:Unsupported (?:global|class)|GLOBAL):? (?:GLOBAL )?([\w.]+)", message)[:1]
     if names:
-        return f"it contains {listed(sorted(set(names)))}, which is code or an object of a class"
+        return _as_code(sorted(set(names)))
     return "it contains instructions that plain tensors do not need"
+
+
+def _as_code(names: Sequence[str]) -> str:
+    return f"it contains {listed(names)}, which is code or an object of a class"
 
 
 def _read_safetensors(path: Path) -> dict[str, object]:
@@ -186,6 +190,27 @@ def _read_npz(path: Path) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
     except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
         raise UnreadableCheckpoint(path, f"numpy says: {error}") from error
     return tensors, tuple(left_out)
+
+
+def _read_pickle(path: Path) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
+    """Read what a pickle describes: no name in it is imported, nothing called, no source in it run."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            machine, reader = Machine(), Reader(len(content))
+            root = machine.run(content)  # type: ignore[arg-type]  # a map reads as a file does
+            tree = as_tree(reader.value(root))
+    except MalformedPickle as error:
+        raise UnreadableCheckpoint(path, f"a Python pickle whose instructions cannot be followed: {error}") from error
+    except RefusedPickle as error:
+        raise UnsafeCheckpoint(path, str(error), _RESAVE) from error
+    unmade = sorted(machine.names - reader.made - ORDINARY)
+    if unmade and not _holds_tensor(tree):
+        raise UnsafeCheckpoint(path, _as_code(unmade), _RESAVE)
+    return tree, (LeftOut("(objects)", f"described and never made: {listed(unmade)}"),) if unmade else ()
+
+
+def _holds_tensor(tree: Mapping[str, object]) -> bool:
+    return any(isinstance(value, Tensor) or (isinstance(value, dict) and _holds_tensor(value)) for value in tree.values())
 
 
 def as_tree(loaded: object) -> dict[str, object]:
