@@ -179,7 +179,9 @@ def named_as_in_the_files() -> Iterator[None]:
         _reconstruct_persistent_obj.__module__, EasyDict.__module__ = before
 
 
-def snapshot(path: Path, discriminator: nn.Module, *, protocol: int = pickle.DEFAULT_PROTOCOL, **others: object) -> Path:
+def snapshot(
+    path: Path, discriminator: nn.Module, *, protocol: int = pickle.DEFAULT_PROTOCOL, **others: object
+) -> Path:
     """Write a snapshot as the training loops do: networks, moving average, arguments of the data set, and more."""
     content = {
         "G": Generator(),

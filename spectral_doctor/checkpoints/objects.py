@@ -73,7 +73,7 @@ class Reader:
             tensors: dict[str, object] = {}
             self._collect(node, "", tensors, DEEPEST_MODULE)
             return tensors
-        parts = self._mapping(node)
+        parts = self.mapping(node)
         if parts is None:
             parts = state
         return {key: self.value(item, depth - 1) for key, item in parts.items()} if parts is not None else None
@@ -84,18 +84,18 @@ class Reader:
             return None
         state = node.state
         if isinstance(node.maker, Named) and node.maker.name == "_reconstruct_persistent_obj":
-            meta = self._mapping(node.arguments[0]) if node.arguments else None
+            meta = self.mapping(node.arguments[0]) if node.arguments else None
             state = meta.get("state") if meta is not None else None
         elif isinstance(state, tuple) and len(state) == 2:
             state = state[0]
-        return self._mapping(state)
+        return self.mapping(state)
 
     def _spend(self, parts: int) -> None:
         self._left -= parts
         if self._left < 0:
             raise RefusedPickle(f"it describes more than {MOST_PARTS} parts, which repeat each other")
 
-    def _mapping(self, node: object) -> dict[str, object] | None:
+    def mapping(self, node: object) -> dict[str, object] | None:
         """The pairs of a dict, or of a class that is one, with text keys."""
         if not isinstance(node, Described):
             return None
@@ -124,7 +124,7 @@ class Reader:
         assert isinstance(node, Described)
         self._note(node)
         self._spend(1)
-        parameters, buffers, modules = (self._mapping(state.get(part)) or {} for part in _MODULE_PARTS)
+        parameters, buffers, modules = (self.mapping(state.get(part)) or {} for part in _MODULE_PARTS)
         for name, item in (*parameters.items(), *buffers.items()):
             self._spend(1)
             tensor = self._leaf(item) if isinstance(item, Described) else None
@@ -152,11 +152,11 @@ class Reader:
         if not isinstance(flat, Tensor):
             return None
         if str(node.maker) == "torch._utils._rebuild_tensor_v3":
-            dtype = _torch_dtype(rest[2]) if len(rest) > 2 else None
+            dtype = torch_dtype(rest[2]) if len(rest) > 2 else None
             if dtype is None or flat.dtype is not torch.uint8 or flat.numel() % dtype.itemsize:
                 return None
             flat = flat.view(dtype)
-        return storages.strided(flat, offset, _plain_size(size), _plain_size(stride))
+        return storages.strided(flat, offset, plain_size(size), plain_size(stride))
 
     def storage(self, node: Described) -> Tensor | None:
         """The bytes of a legacy torch file that hold one storage; the same bytes are read once."""
@@ -248,14 +248,14 @@ def _key(key: object) -> str | None:
     return str(key) if isinstance(key, int) and abs(key) < 2**63 else None
 
 
-def _plain_size(size: object) -> object:
+def plain_size(size: object) -> object:
     """A shape: a tuple, or the `torch.Size` that holds one."""
     if isinstance(size, Described) and _is_named(size.maker, ("torch",), "Size") and size.arguments:
         return size.arguments[0]
     return size
 
 
-def _torch_dtype(named: object) -> torch.dtype | None:
+def torch_dtype(named: object) -> torch.dtype | None:
     # Not getattr: torch imports rooms of its own when some names are asked for.
     dtype = vars(torch).get(named.name) if isinstance(named, Named) and named.module == "torch" else None
     return dtype if isinstance(dtype, torch.dtype) else None

@@ -15,10 +15,11 @@ from typing import IO
 MOST_INSTRUCTIONS = 5_000_000
 LONGEST_NAME = 500
 
-_VALUES = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
-    "BYTEARRAY8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT".split()
-)
+_VALUES = frozenset({
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "STRING", "BINSTRING", "SHORT_BINSTRING",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE",
+    "BINUNICODE8", "FLOAT", "BINFLOAT",
+})  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _SHORT_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _OUTSIDE = {
@@ -68,6 +69,11 @@ class Described:
 DICT = Named("builtins", "dict")
 SET = Named("builtins", "set")
 PERSISTENT = Named("", "persistent id")
+_EMPTY: dict[str, Callable[[], object]] = {
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": lambda: Described(DICT),
+    "EMPTY_SET": lambda: Described(SET),
+}
 
 
 class Machine:
@@ -111,6 +117,8 @@ class Machine:
             self._push(_CONSTANTS[name])
         elif name in _SHORT_TUPLES:
             self._push(self._top(_SHORT_TUPLES[name]))
+        elif name in _EMPTY:
+            self._push(_EMPTY[name]())
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             self._push(self._remembered(argument))
         elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -179,15 +187,6 @@ class Machine:
 
     def duplicate(self, _: object) -> None:
         self._push(self._stack[-1])
-
-    def empty_list(self, _: object) -> None:
-        self._push([])
-
-    def empty_dict(self, _: object) -> None:
-        self._push(Described(DICT))
-
-    def empty_set(self, _: object) -> None:
-        self._push(Described(SET))
 
     def list_of(self, _: object) -> None:
         self._push(self._since_mark())
@@ -280,9 +279,6 @@ _HANDLERS: dict[str, Callable[[Machine, object], None]] = {
     "POP": Machine.pop,
     "POP_MARK": Machine.pop_mark,
     "DUP": Machine.duplicate,
-    "EMPTY_LIST": Machine.empty_list,
-    "EMPTY_DICT": Machine.empty_dict,
-    "EMPTY_SET": Machine.empty_set,
     "LIST": Machine.list_of,
     "TUPLE": Machine.tuple_of,
     "FROZENSET": Machine.frozen_set,

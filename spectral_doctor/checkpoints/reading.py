@@ -18,10 +18,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from spectral_doctor.checkpoints.archives import check_archive
+from spectral_doctor.checkpoints.distributed import DistributedCheckpoint, LocalStore
 from spectral_doctor.checkpoints.formats import Format, sniff
 from spectral_doctor.checkpoints.objects import DEEPEST_NESTING, ORDINARY, Reader
 from spectral_doctor.checkpoints.pickles import Machine, MalformedPickle, RefusedPickle
 from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS
+from spectral_doctor.checkpoints.places import RemotePath
 from spectral_doctor.checkpoints.records import LeftOut
 from spectral_doctor.errors import (
     CheckpointError,
@@ -31,9 +34,6 @@ from spectral_doctor.errors import (
     listed,
 )
 
-LARGEST_EXPANSION = 200
-SMALL_MEMBER = 256 * 2**20
-
 _RESAVE = (
     "Only tensors and plain values are loaded. In the environment that wrote it, save the weights alone: "
     "torch.save(discriminator.state_dict(), 'D.pt')."
@@ -42,10 +42,6 @@ _CLOSED = {
     Format.TORCHSCRIPT: "It holds compiled code; save the module's state_dict instead.",
     Format.TORCH_PACKAGE: "It holds source code; the weights.pth beside it, if there is one, can be examined.",
     Format.TAR: "Unpack it and name the weight file that is inside.",
-    Format.DCP_METADATA: (
-        "Its .metadata is a pickle. If you trust the folder, convert it first: "
-        "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt."
-    ),
     Format.HDF5: "Export the discriminator's arrays with numpy.savez.",
 }
 
@@ -62,7 +58,7 @@ def read_tree(path: Path) -> tuple[Format, Mapping[str, object], tuple[LeftOut, 
     file_format = sniff(path)
     match file_format:
         case Format.TORCH_ZIP:
-            _check_archive(path, stored_only=True)
+            check_archive(path, path, stored_only=True)
             return file_format, _read_torch(path, mmap=True), ()
         case Format.TORCH_LEGACY:
             return file_format, _read_torch(path, mmap=False), ()
@@ -71,45 +67,45 @@ def read_tree(path: Path) -> tuple[Format, Mapping[str, object], tuple[LeftOut, 
         case Format.SAFETENSORS_INDEX:
             return file_format, _read_sharded(path), ()
         case Format.NPZ:
-            _check_archive(path, stored_only=False)
+            check_archive(path, path, stored_only=False)
             return file_format, *_read_npz(path)
         case Format.PICKLE:
             return file_format, *_read_pickle(path)
+        case Format.DCP_METADATA:
+            opened = open_distributed(path)
+            return file_format, _fetched(opened.tree, opened), ()
     raise not_a_checkpoint(path, file_format)
 
 
-def not_a_checkpoint(path: Path, file_format: Format) -> CheckpointError:
+def open_distributed(path: Path) -> DistributedCheckpoint:
+    """Open a folder of torch.distributed.checkpoint, named by itself or by its `.metadata`."""
+    folder = path if path.is_dir() else path.parent
+    return DistributedCheckpoint(folder, LocalStore(folder))
+
+
+def _fetched(tree: Mapping[str, object], opened: DistributedCheckpoint) -> dict[str, object]:
+    return {
+        key: _fetched(value, opened)
+        if isinstance(value, Mapping)
+        else opened.fetch(value)
+        if isinstance(value, Tensor)
+        else value
+        for key, value in tree.items()
+    }
+
+
+def not_a_checkpoint(path: Path | RemotePath, file_format: Format) -> CheckpointError:
     """Return the error that says why a file of this format is not read, and the way out."""
     if file_format in _CLOSED:
         article = "an" if file_format.value[0] in "aeiouH" else "a"
-        return UnsupportedCheckpoint(path, f"{article} {file_format.value}", _CLOSED[file_format])
+        return UnsupportedCheckpoint(str(path), f"{article} {file_format.value}", _CLOSED[file_format])
     if file_format is Format.EMPTY:
-        return UnreadableCheckpoint(path, "the file is empty (0 bytes)")
+        return UnreadableCheckpoint(str(path), "the file is empty (0 bytes)")
     return UnreadableCheckpoint(
-        path,
+        str(path),
         f"it is a {file_format.value}, not a checkpoint",
         "Expected a PyTorch, safetensors or NumPy (.npz) file.",
     )
-
-
-def _check_archive(path: Path, *, stored_only: bool) -> None:
-    """Refuse an archive that would expand far beyond its size: a resource bomb, not a checkpoint."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    for member in members:
-        if stored_only and member.compress_type != zipfile.ZIP_STORED:
-            raise UnsafeCheckpoint(
-                path,
-                f"its member '{member.filename}' is compressed, which torch.save never does",
-                "Load it where it was made and save it again with torch.save.",
-            )
-        expansion = member.file_size / max(member.compress_size, 1)
-        if member.file_size > SMALL_MEMBER and expansion > LARGEST_EXPANSION:
-            raise UnsafeCheckpoint(
-                path,
-                f"its member '{member.filename}' expands {expansion:.0f}-fold to {member.file_size} bytes",
-                "Save it again without compression.",
-            )
 
 
 def _read_torch(path: Path, *, mmap: bool) -> Mapping[str, object]:
@@ -203,14 +199,16 @@ def _read_pickle(path: Path) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
         raise UnreadableCheckpoint(path, f"a Python pickle whose instructions cannot be followed: {error}") from error
     except RefusedPickle as error:
         raise UnsafeCheckpoint(path, str(error), _RESAVE) from error
-    unmade = sorted(machine.names - reader.made - ORDINARY)
+    unmade = sorted(name for name in machine.names - reader.made - ORDINARY if not name.startswith("torch.nn."))
     if unmade and not _holds_tensor(tree):
         raise UnsafeCheckpoint(path, _as_code(unmade), _RESAVE)
     return tree, (LeftOut("(objects)", f"described and never made: {listed(unmade)}"),) if unmade else ()
 
 
 def _holds_tensor(tree: Mapping[str, object]) -> bool:
-    return any(isinstance(value, Tensor) or (isinstance(value, dict) and _holds_tensor(value)) for value in tree.values())
+    return any(
+        isinstance(value, Tensor) or (isinstance(value, dict) and _holds_tensor(value)) for value in tree.values()
+    )
 
 
 def as_tree(loaded: object) -> dict[str, object]:

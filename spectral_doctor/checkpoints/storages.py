@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spectral_doctor.checkpoints.pickles import PERSISTENT, Described, Machine, MalformedPickle, Named
+
+MOST_AXES = 64
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {
@@ -76,23 +78,27 @@ def strided(flat: Tensor, offset: object, size: object, stride: object) -> Tenso
 
     Raises `MalformedPickle`.
     """
-    if not (_whole([offset]) and _whole(size) and _whole(stride) and len(size) == len(stride)):  # type: ignore[arg-type]
+    start, sizes, steps = whole_numbers((offset,)), whole_numbers(size), whole_numbers(stride)
+    if start is None or sizes is None or steps is None or len(sizes) != len(steps):
         raise MalformedPickle("a tensor whose shape is not made of whole numbers")
-    assert isinstance(offset, int) and isinstance(size, tuple) and isinstance(stride, tuple)
-    last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if 0 not in size and last >= flat.numel():
-        raise MalformedPickle(f"a tensor of shape {size} that reaches beyond the {flat.numel()} values of its storage")
-    if 0 in size:
-        return torch.empty(size, dtype=flat.dtype)
-    return flat.as_strided(size, stride, offset)
+    if 0 in sizes:
+        return torch.empty(sizes, dtype=flat.dtype)
+    last = start[0] + sum((length - 1) * step for length, step in zip(sizes, steps, strict=True))
+    if last >= flat.numel():
+        raise MalformedPickle(f"a tensor of shape {sizes} that reaches beyond the {flat.numel()} values of its storage")
+    return flat.as_strided(sizes, steps, start[0])
 
 
-def _whole(values: object) -> bool:
-    return (
-        isinstance(values, Sequence)
-        and len(values) <= 64
-        and all(isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62 for value in values)
-    )
+def whole_numbers(values: object) -> tuple[int, ...] | None:
+    """A tuple of counts, such as a shape has; None where it is another thing."""
+    if not isinstance(values, tuple) or len(values) > MOST_AXES:
+        return None
+    return values if all(map(is_count, values)) else None
+
+
+def is_count(value: object) -> bool:
+    """Say whether a value can be a length, an offset or a number of values."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
 def numpy_array(shape: object, dtype: object, fortran: bool, raw: object) -> Tensor | None:
@@ -101,15 +107,13 @@ def numpy_array(shape: object, dtype: object, fortran: bool, raw: object) -> Ten
     Raises `MalformedPickle` where the bytes are not as many as the shape needs.
     """
     known = numpy_dtype(dtype)
-    if known is None or not isinstance(raw, bytes | bytearray) or not _whole(shape):
+    sizes = whole_numbers(shape)
+    if known is None or not isinstance(raw, bytes | bytearray) or sizes is None:
         return None
-    assert isinstance(shape, tuple)
-    size = known.itemsize
-    for length in shape:
-        size *= length
+    size = known.itemsize * math.prod(sizes)
     if size != len(raw):
-        raise MalformedPickle(f"an array of shape {shape} with {len(raw)} bytes where it needs {size}")
-    array = np.frombuffer(raw, dtype=known).reshape(shape, order="F" if fortran else "C")
+        raise MalformedPickle(f"an array of shape {sizes} with {len(raw)} bytes where it needs {size}")
+    array = np.frombuffer(raw, dtype=known).reshape(sizes, order="F" if fortran else "C")
     native = np.array(array.astype(known.newbyteorder("="), copy=False), order="C")
     try:
         return torch.from_numpy(native)
@@ -131,8 +135,8 @@ def numpy_dtype(described: object) -> np.dtype[np.generic] | None:
     if not (isinstance(code, str) and _DTYPE.fullmatch(code)):
         return None
     state = described.state
-    order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
+    swapped = isinstance(state, tuple) and len(state) > 1 and state[1] == ">"
     try:
-        return np.dtype(code).newbyteorder(order if order in ("<", ">") else "=")
+        return np.dtype(code).newbyteorder(">" if swapped else "<")
     except TypeError:
         return None
