@@ -53,7 +53,7 @@ def find_candidates(paths: Sequence[Path | str]) -> Candidates:
             left_out.append(LeftOut(str(path), f"the same file as {seen[real]}"))
             continue
         seen[real] = path
-        if path.suffix == SHARD:
+        if path.name.endswith(SHARD):
             left_out.append(LeftOut(str(path), "a shard of a torch.distributed checkpoint"))
             continue
         try:
@@ -85,7 +85,7 @@ def _expanded(paths: Iterable[Path | str]) -> list[tuple[Path | RemotePath, bool
     files: list[tuple[Path | RemotePath, bool]] = []
     for given in paths:
         if isinstance(given, str) and is_remote(given):
-            files += [(found, found.url == given) for found in find_remote(given)]
+            files += find_remote(given)
             continue
         path = Path(given)
         if path.parts and _PROTOCOL.match(path.parts[0]) and not path.exists():

@@ -97,7 +97,9 @@ class RemoteStore:
         size = self.size(name) or 0
         free = shutil.disk_usage(target.parent).free
         if size > free:
-            raise UnreadableCheckpoint(self._folder / name, f"it has {size} bytes, and {free} are free on this disk")
+            raise UnreadableCheckpoint(
+                str(self._folder / name), f"it has {size} bytes, and {free} are free on this disk"
+            )
         with speaking_for(self._folder / name):
             self._system.get_file(self._at(name), str(target))
         return size
@@ -131,27 +133,29 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return system, str(path)
 
 
-def find_remote(url: str) -> tuple[RemotePath, ...]:
+def find_remote(url: str) -> list[tuple[RemotePath, bool]]:
     """Expand a URL (a file, a folder all the way down, a pattern) into files, and folders that are one checkpoint.
 
-    Raises `UsageError`, `MissingPath`, or `UnreadableCheckpoint` where the place cannot be listed.
+    Each comes with whether it was named, or merely lay in a folder. Raises `UsageError`, `MissingPath`, or
+    `UnreadableCheckpoint` where the place cannot be listed.
     """
     system, root = _filesystem(url)
+    found: dict[str, bool] = {}
     with speaking_for(RemotePath(url)):
-        starts = sorted(system.glob(root)) if glob.has_magic(root) else [root]
-        found: list[str] = []
-        for start in starts:
-            found += sorted(system.find(start)) if system.isdir(start) else [start] if system.exists(start) else []
-        names = list(dict.fromkeys(str(system.unstrip_protocol(path)) for path in found))
-    if not names:
+        for start in sorted(system.glob(root)) if glob.has_magic(root) else [root]:
+            if system.isdir(start):
+                found |= {str(system.unstrip_protocol(path)): False for path in sorted(system.find(start))}
+            elif system.exists(start):
+                found[str(system.unstrip_protocol(start))] = True
+    if not found:
         raise MissingPath(url)
-    folders = {RemotePath(name).parent.url for name in names if name.endswith(f"/{METADATA}")}
-    paths = [RemotePath(folder, is_folder=True) for folder in sorted(folders)]
-    for name in names:
+    folders = {RemotePath(name).parent.url for name in found if RemotePath(name).name == METADATA}
+    paths = [(RemotePath(folder, is_folder=True), False) for folder in sorted(folders)]
+    for name, named in found.items():
         path = RemotePath(name)
-        inside = path.parent.url in folders and (path.name == METADATA or name.endswith(SHARD))
-        paths += [] if inside else [path]
-    return tuple(paths)
+        if path.parent.url not in folders or not (path.name == METADATA or name.endswith(SHARD)):
+            paths.append((path, named))
+    return paths
 
 
 class RemoteSafetensors:
