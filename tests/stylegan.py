@@ -197,6 +197,12 @@ def snapshot(
     return path
 
 
+def network_fragment(network: nn.Module) -> bytes:
+    """The instructions of protocol 2 that make a network, without a pickle's beginning and end."""
+    with named_as_in_the_files():
+        return pickle.dumps(network, protocol=2, fix_imports=False)[2:-1]
+
+
 def weights(network: nn.Module) -> dict[str, Tensor]:
     """What a network's own state dict says: the oracle."""
     return dict(network.state_dict())

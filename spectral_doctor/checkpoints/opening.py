@@ -58,4 +58,9 @@ def _open_remote(path: RemotePath) -> OpenedCheckpoint:
         return OpenedCheckpoint(file_format.value, modified, sharded.tree, (), sharded.fetch)
     with on_this_disk(path, store) as (copy, size):
         file_format, tree, refused = read_tree(copy)
-    return OpenedCheckpoint(f"{file_format.value}, fetched whole ({size} bytes)", modified, tree, refused)
+    whole = LeftOut("reading in part", f"a {file_format.value} is fetched whole ({_in_units(size)})")
+    return OpenedCheckpoint(file_format.value, modified, tree, (*refused, whole))
+
+
+def _in_units(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
