@@ -168,6 +168,8 @@ def named_as_in_the_files() -> Iterator[None]:
     modules = {name: ModuleType(name) for name in ("torch_utils", "torch_utils.persistence", "dnnlib", "dnnlib.util")}
     vars(modules["torch_utils.persistence"])["_reconstruct_persistent_obj"] = _reconstruct_persistent_obj
     vars(modules["dnnlib.util"])["EasyDict"] = EasyDict
+    vars(modules["torch_utils"])["persistence"] = modules["torch_utils.persistence"]
+    vars(modules["dnnlib"])["util"] = modules["dnnlib.util"]
     before = (_reconstruct_persistent_obj.__module__, EasyDict.__module__)
     _reconstruct_persistent_obj.__module__, EasyDict.__module__ = "torch_utils.persistence", "dnnlib.util"
     sys.modules.update(modules)

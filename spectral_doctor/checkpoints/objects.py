@@ -31,6 +31,7 @@ ORDINARY = frozenset(
         "torch.device",
     }
 )
+_MODULE_COST = 10
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
 
 
@@ -83,9 +84,10 @@ class Reader:
         if not isinstance(node, Described):
             return None
         state = node.state
-        if isinstance(node.maker, Named) and node.maker.name == "_reconstruct_persistent_obj":
-            meta = self.mapping(node.arguments[0]) if node.arguments else None
-            state = meta.get("state") if meta is not None else None
+        meta = self.mapping(node.arguments[0]) if len(node.arguments) == 1 else None
+        if meta is not None and "module_src" in meta:
+            # Whatever function is named: what it would be given is what torch_utils.persistence writes.
+            state = meta.get("state")
         elif isinstance(state, tuple) and len(state) == 2:
             state = state[0]
         return self.mapping(state)
@@ -123,7 +125,7 @@ class Reader:
             return
         assert isinstance(node, Described)
         self._note(node)
-        self._spend(1)
+        self._spend(_MODULE_COST)
         parameters, buffers, modules = (self.mapping(state.get(part)) or {} for part in _MODULE_PARTS)
         for name, item in (*parameters.items(), *buffers.items()):
             self._spend(1)
