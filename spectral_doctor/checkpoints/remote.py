@@ -110,8 +110,10 @@ def speaking_for(path: RemotePath) -> Iterator[None]:
     """Turn whatever a remote file system raises into one sentence."""
     try:
         yield
-    except (DoctorError, FileNotFoundError, NotImplementedError, MemoryError):
+    except (DoctorError, MemoryError):
         raise
+    except FileNotFoundError as error:
+        raise UnreadableCheckpoint(str(path), "no such file") from error
     except Exception as error:  # every store has errors of its own, of no common class
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableCheckpoint(str(path), f"{type(error).__name__}: {reason}") from error

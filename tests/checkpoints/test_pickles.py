@@ -225,9 +225,21 @@ BOMBS: dict[str, tuple[Callable[[], bytes], type[DoctorError], str]] = {
         UnsafeCheckpoint,
         f"it has more than {MOST_INSTRUCTIONS} instructions",
     ),
-    "a long number that is not there": (lambda: b"\x80\x04\x8b\xff\xff\xff\x7f.", UnreadableCheckpoint, "whose instructions cannot be followed"),
-    "a text that is not there": (lambda: b"\x80\x04\x8d" + b"\xff" * 7 + b"\x0f.", UnreadableCheckpoint, "whose instructions cannot be followed"),
-    "a hundred thousand digits": (lambda: b"\x80\x02I" + b"9" * 100_000 + b"\n.", UnreadableCheckpoint, "whose instructions cannot be followed"),
+    "a long number that is not there": (
+        lambda: b"\x80\x04\x8b\xff\xff\xff\x7f.",
+        UnreadableCheckpoint,
+        "whose instructions cannot be followed",
+    ),
+    "a text that is not there": (
+        lambda: b"\x80\x04\x8d" + b"\xff" * 7 + b"\x0f.",
+        UnreadableCheckpoint,
+        "whose instructions cannot be followed",
+    ),
+    "a hundred thousand digits": (
+        lambda: b"\x80\x02I" + b"9" * 100_000 + b"\n.",
+        UnreadableCheckpoint,
+        "whose instructions cannot be followed",
+    ),
     "names as long as the file": (
         lambda: b"\x80\x04X\x00\x02\0\0" + b"a" * 512 + b"X\x01\0\0\0b\x93.",
         UnsafeCheckpoint,
