@@ -46,7 +46,7 @@ def torch_legacy(path: Path, canary: Path) -> Path:
 
 
 def plain_pickle(path: Path, canary: Path, protocol: int = 4) -> Path:
-    """A bare pickle, as StyleGAN's .pkl files are."""
+    """A bare pickle that is nothing but code."""
     path.write_bytes(pickle.dumps({"D": Canary(canary)}, protocol=protocol))
     return path
 

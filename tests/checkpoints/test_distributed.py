@@ -35,7 +35,7 @@ def distributed(folder: Path, content: dict[str, Any]) -> Path:
     """A folder that `torch.distributed.checkpoint.save` wrote in one process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dcp.save(content, checkpoint_id=folder)
+        dcp.save(content, checkpoint_id=folder)  # type: ignore[attr-defined]
     return folder
 
 

@@ -33,7 +33,7 @@ from tests.builders import small_discriminator
 from tests.checkpoints.test_distributed import distributed
 
 
-class CountedFileSystem(MemoryFileSystem):
+class CountedFileSystem(MemoryFileSystem):  # type: ignore[misc]
     """The memory of this process as a remote store that counts the bytes it hands out."""
 
     protocol = "counted"

@@ -108,7 +108,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Path], ExitCode, str]] = {
     "code in a pickle": (
         lambda folder: hostile.plain_pickle(folder / "network-snapshot.pkl", folder / "canary"),
         ExitCode.UNREADABLE,
-        "a Python pickle, which this version does not open. Nothing in it was run.",
+        "refused: it contains 'builtins.getattr', 'pathlib.Path', 'pathlib.PosixPath', which is code",
     ),
     "unwritable plot": (
         lambda folder: save(folder, "netD.pt", small_discriminator()),
