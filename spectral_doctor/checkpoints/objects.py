@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 
 import torch
 from torch import Tensor
@@ -62,7 +62,9 @@ class Reader:
         if depth == 0:
             return None
         if isinstance(node, list | tuple):
-            self._spend(len(node))
+            self._spend(scanning_cost(node))
+            if not any(isinstance(item, list | tuple | Described) for item in node):
+                return None
             return {str(index): self.value(item, depth - 1) for index, item in enumerate(node)}
         if not isinstance(node, Described):
             return None
@@ -213,6 +215,11 @@ _LEAVES: dict[tuple[str, str], Callable[[Reader, Described], Tensor | float | in
     **{(module, "scalar"): Reader.number for module in _NUMPY},
     **{(module, "_frombuffer"): Reader.buffered_array for module in _NUMPY},
 }
+
+
+def scanning_cost(values: Sized) -> int:
+    """What it costs to look through a list once: little beside making parts of its values."""
+    return len(values) // 100
 
 
 def _is_named(maker: object, modules: tuple[str, ...], name: str) -> bool:

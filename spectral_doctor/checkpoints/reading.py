@@ -21,7 +21,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from spectral_doctor.checkpoints.archives import check_archive
 from spectral_doctor.checkpoints.distributed import DistributedCheckpoint, LocalStore
 from spectral_doctor.checkpoints.formats import Format, sniff
-from spectral_doctor.checkpoints.objects import DEEPEST_NESTING, ORDINARY, Reader
+from spectral_doctor.checkpoints.objects import DEEPEST_NESTING, MOST_PARTS, ORDINARY, Reader, scanning_cost
 from spectral_doctor.checkpoints.pickles import Machine, MalformedPickle, RefusedPickle
 from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS
 from spectral_doctor.checkpoints.places import RemotePath
@@ -123,7 +123,10 @@ def _read_torch(path: Path, *, mmap: bool) -> Mapping[str, object]:
     except Exception as error:  # a damaged pickle can raise anything on its way through torch's reader
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableCheckpoint(path, f"torch.load says: {reason}") from error
-    return as_tree(loaded)
+    try:
+        return as_tree(loaded)
+    except RefusedPickle as error:
+        raise UnsafeCheckpoint(path, str(error), _RESAVE) from error
 
 
 def _refused_names(path: Path, message: str) -> str:
@@ -194,11 +197,12 @@ def _read_pickle(path: Path) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             machine, reader = Machine(), Reader(len(content))
             root = machine.run(content)  # type: ignore[arg-type]  # a map reads as a file does
-            tree = as_tree(reader.value(root))
+            value = reader.value(root)
     except MalformedPickle as error:
         raise UnreadableCheckpoint(path, f"a Python pickle whose instructions cannot be followed: {error}") from error
     except RefusedPickle as error:
         raise UnsafeCheckpoint(path, str(error), _RESAVE) from error
+    tree = value if isinstance(value, dict) else {"tensor": value} if isinstance(value, Tensor) else {}
     unmade = sorted(name for name in machine.names - reader.made - ORDINARY if not name.startswith("torch.nn."))
     if unmade and not _holds_tensor(tree):
         raise UnsafeCheckpoint(path, _as_code(unmade), _RESAVE)
@@ -212,19 +216,38 @@ def _holds_tensor(tree: Mapping[str, object]) -> bool:
 
 
 def as_tree(loaded: object) -> dict[str, object]:
-    """What torch loaded as nested mappings with text keys; the tensors are the same objects."""
-    node = _as_node(loaded, DEEPEST_NESTING)
+    """What torch loaded as nested mappings with text keys; the tensors are the same objects.
+
+    Lists of plain values are left out. Raises `RefusedPickle` where the parts repeat each other beyond reason.
+    """
+    node = _as_node(loaded, DEEPEST_NESTING, _Budget())
     if isinstance(node, dict):
         return node
     return {"tensor": loaded} if isinstance(loaded, Tensor) else {}
 
 
-def _as_node(value: object, depth: int) -> object:
+class _Budget:
+    """How many parts may still be made: lists that hold each other describe a billion in a few hundred bytes."""
+
+    def __init__(self) -> None:
+        self._left = MOST_PARTS
+
+    def spend(self, parts: int) -> None:
+        self._left -= parts
+        if self._left < 0:
+            raise RefusedPickle(f"it describes more than {MOST_PARTS} parts, which repeat each other")
+
+
+def _as_node(value: object, depth: int, budget: _Budget) -> object:
     """Turn mappings and sequences into mappings with text keys; a file that nests itself ends somewhere."""
+    budget.spend(1)
     if depth == 0:
         return None
     if isinstance(value, Mapping):
-        return {str(key): _as_node(child, depth - 1) for key, child in value.items()}
+        return {str(key): _as_node(child, depth - 1, budget) for key, child in value.items()}
     if isinstance(value, list | tuple):
-        return {str(index): _as_node(child, depth - 1) for index, child in enumerate(value)}
+        budget.spend(scanning_cost(value))
+        if not any(isinstance(child, Mapping | list | tuple | Tensor) for child in value):
+            return None
+        return {str(index): _as_node(child, depth - 1, budget) for index, child in enumerate(value)}
     return value

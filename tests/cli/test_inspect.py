@@ -108,7 +108,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Path], ExitCode, str]] = {
     "code in a pickle": (
         lambda folder: hostile.plain_pickle(folder / "network-snapshot.pkl", folder / "canary"),
         ExitCode.UNREADABLE,
-        "refused: it contains 'builtins.getattr', 'pathlib.Path', 'pathlib.PosixPath', which is code",
+        "which is code or an object of a class. Only tensors and plain values are loaded.",
     ),
     "unwritable plot": (
         lambda folder: save(folder, "netD.pt", small_discriminator()),
