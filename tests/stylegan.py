@@ -205,6 +205,11 @@ def network_fragment(network: nn.Module) -> bytes:
         return pickle.dumps(network, protocol=2, fix_imports=False)[2:-1]
 
 
+def plain_fragment(value: object) -> bytes:
+    """The instructions of protocol 2 that make a value."""
+    return pickle.dumps(value, protocol=2, fix_imports=False)[2:-1]
+
+
 def weights(network: nn.Module) -> dict[str, Tensor]:
     """What a network's own state dict says: the oracle."""
     return dict(network.state_dict())

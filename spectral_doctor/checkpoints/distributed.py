@@ -182,7 +182,10 @@ class DistributedCheckpoint:
         fits = all(math.prod(piece.sizes) * dtype.itemsize <= piece.length for piece in pieces)
         if held != math.prod(shape) or not fits:
             raise RefusedPickle(f"'{key}' of shape {shape} claims more, or other, values than its pieces hold")
-        tensor = torch.empty(shape, dtype=dtype, device="meta")
+        try:
+            tensor = torch.empty(shape, dtype=dtype, device="meta")
+        except RuntimeError as error:
+            raise MalformedPickle(f"'{key}' has the shape {shape}, which cannot be") from error
         self._pieces[id(tensor)] = (tensor, pieces)
         return self.fetch(tensor) if key in STEP_KEYS and held == 1 else tensor
 

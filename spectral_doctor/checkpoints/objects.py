@@ -34,6 +34,8 @@ ORDINARY = frozenset(
 _MODULE_COST = 10
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
 
+_Build = Callable[["Reader", Described], Tensor | float | int | None]
+
 
 class Reader:
     """Reads descriptions as values. What it does not understand becomes None and is never made.
@@ -145,9 +147,17 @@ class Reader:
                 return None
             # A description that contains itself finds this None, and ends.
             self._leaves[id(node)] = None
-            self._leaves[id(node)] = build(self, node)
+            self._leaves[id(node)] = self._built(build, node)
             self._note(node)
         return self._leaves[id(node)]
+
+    def _built(self, build: _Build, node: Described) -> Tensor | float | int | None:
+        try:
+            return build(self, node)
+        except (MalformedPickle, RefusedPickle):
+            raise
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+            raise MalformedPickle(f"'{node.maker}' describes what cannot be") from error
 
     def tensor(self, node: Described) -> Tensor | None:
         """A view of a storage: `torch._utils._rebuild_tensor` and the versions after it."""
@@ -204,7 +214,7 @@ class Reader:
         return storages.numpy_number(dtype, _raw(raw))
 
 
-_LEAVES: dict[tuple[str, str], Callable[[Reader, Described], Tensor | float | int | None]] = {
+_LEAVES: dict[tuple[str, str], _Build] = {
     ("torch._utils", "_rebuild_tensor"): Reader.tensor,
     ("torch._utils", "_rebuild_tensor_v2"): Reader.tensor,
     ("torch._utils", "_rebuild_tensor_v3"): Reader.tensor,

@@ -27,9 +27,10 @@ class RemotePath:
 
     @property
     def parent(self) -> RemotePath:
-        """The folder it lies in; of a bucket's root, itself."""
-        above = self.url.rstrip("/").rpartition("/")[0]
-        return self if above.endswith("/") or not above else RemotePath(above, is_folder=True)
+        """The folder it lies in."""
+        protocol, separator, place = self.url.rstrip("/").partition("://")
+        above, slash, _ = place.rpartition("/")
+        return RemotePath(f"{protocol}{separator}{above or slash}", is_folder=True)
 
     def __truediv__(self, name: str) -> RemotePath:
         return RemotePath(f"{self.url.rstrip('/')}/{name}")

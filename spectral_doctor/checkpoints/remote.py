@@ -208,7 +208,10 @@ class RemoteSafetensors:
             raise UnreadableCheckpoint(str(self._path), f"'{key}' has a type or shape that is not known here")
         if len(place) != 2 or place[1] - place[0] != math.prod(sizes) * dtype.itemsize or start + place[1] > size:
             raise UnreadableCheckpoint(str(self._path), f"'{key}' does not lie where the header of '{name}' says")
-        tensor = torch.empty(sizes, dtype=dtype, device="meta")
+        try:
+            tensor = torch.empty(sizes, dtype=dtype, device="meta")
+        except RuntimeError as error:
+            raise UnreadableCheckpoint(str(self._path), f"'{key}' has a shape that cannot be") from error
         self._ranges[id(tensor)] = (tensor, name, start + place[0], place[1] - place[0])
         self.tree[key] = tensor
 

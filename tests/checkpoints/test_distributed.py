@@ -173,6 +173,12 @@ def another_shape(plan: Any) -> None:
     entry.size = entry.chunks[0].sizes = torch.Size((3, 16, 3, 3))
 
 
+def impossible(plan: Any) -> None:
+    """Claim a shape that no tensor can have, although it holds nothing."""
+    entry = plan.state_dict_metadata["D.conv1.weight"]
+    entry.size, entry.chunks = torch.Size((0, 2**61, 9)), []
+
+
 def transformed(plan: Any) -> None:
     """Say that the bytes went through a compressor."""
     for info in plan.storage_data.values():
@@ -200,6 +206,7 @@ CHANGES: list[tuple[Callable[[Any], None], type[CheckpointError], str]] = [
     (enormous, UnreadableCheckpoint, "it does not say where a piece of 'D.conv1.weight' lies"),
     (enormous_pieces, UnsafeCheckpoint, "of shape (200000, 200000) claims more, or other, values than its pieces hold"),
     (another_shape, UnreadableCheckpoint, "a piece in '__0_0.distcp' is not what .metadata says."),
+    (impossible, UnreadableCheckpoint, "'D.conv1.weight' has the shape (0, 2305843009213693952, 9), which cannot be"),
     (transformed, UnreadableCheckpoint, "are transformed (compressed, perhaps), which is not read"),
     (nowhere, UnreadableCheckpoint, "it does not say where a piece of"),
     (

@@ -211,6 +211,10 @@ def test_code_elsewhere_does_not_run_either(store: Any, tmp_path: Path) -> None:
 
 
 HEADERS: list[tuple[bytes, str]] = [
+    (
+        b'{"D.w": {"dtype": "F32", "shape": [0, 2305843009213693952, 9], "data_offsets": [0, 0]}}',
+        "a shape that cannot be",
+    ),
     (b"\xff" * 7 + b"\x7f{}", "the header of 'a.safetensors' is larger than can be"),
     (b"\x02\0\0\0\0\0\0\0[]", "the header of 'a.safetensors' is no description"),
     (b'{"D.w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 8]}}', "'D.w' does not lie where the header"),
@@ -277,6 +281,23 @@ def test_a_store_that_fails_ends_in_one_sentence(store: Any, monkeypatch: pytest
 def test_a_place_elsewhere_is_told_by_its_protocol(text: str, remote: bool) -> None:
     """The nearest cases of a local path too."""
     assert is_remote(text) is remote
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "parent"),
+    [
+        ("s3://bucket/run/D_1.pt", "D_1.pt", "s3://bucket/run"),
+        ("s3://bucket/D_1.pt", "D_1.pt", "s3://bucket"),
+        ("memory:///D_1.pt", "D_1.pt", "memory:///"),
+        ("memory://D_1.pt", "D_1.pt", "memory://"),
+    ],
+)
+def test_a_place_has_a_name_and_a_folder(store: Any, url: str, name: str, parent: str) -> None:
+    """As a path has; and a file at the root of a store is found."""
+    assert (RemotePath(url).name, RemotePath(url).parent.url) == (name, parent)
+    if url.startswith("memory"):
+        store.pipe(f"/{name}", torch_bytes({"D": small_discriminator()}))
+        assert len(weights(load_checkpoint(url.replace("memory", "counted")))) == 3
 
 
 def test_an_archive_elsewhere_is_told_from_its_last_bytes(store: Any) -> None:
