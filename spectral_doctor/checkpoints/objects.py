@@ -181,6 +181,8 @@ class Reader:
         if source not in self._leaves:
             self._leaves[source] = storages.legacy_storage(blob)
         known = self._leaves[source]
+        # The bytes are copied and no longer needed; a large file would otherwise be held twice.
+        node.arguments = ()
         return known if isinstance(known, Tensor) else None
 
     def parameter(self, node: Described) -> Tensor | None:

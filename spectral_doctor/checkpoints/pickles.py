@@ -100,7 +100,8 @@ class Machine:
                 if count >= MOST_INSTRUCTIONS:
                     raise RefusedPickle(f"it has more than {MOST_INSTRUCTIONS} instructions")
                 if instruction.name == "STOP":
-                    return self._pop()
+                    root, self._memo = self._pop(), {}
+                    return root
                 self._step(instruction.name, argument)
         except (IndexError, UnicodeError, OverflowError) as error:
             raise MalformedPickle("its instructions make no sense") from error

@@ -54,21 +54,22 @@ def legacy_storage(blob: bytes | bytearray) -> Tensor:
     if dtype is None:
         raise MalformedPickle(f"a storage of the unknown kind '{identity[1]}'")
     start = stream.tell() + 8
-    (count,) = struct.unpack("<q", _exactly(blob[start - 8 : start], 8))
+    raw = memoryview(blob)
+    (count,) = struct.unpack("<q", _exactly(raw[start - 8 : start], 8))
     size = count * dtype.itemsize
     if count < 0 or count != identity[4]:
         raise MalformedPickle(f"a storage of {identity[4]} values that holds {count}")
-    return _flat(_exactly(blob[start : start + size], size), dtype)
+    return _flat(_exactly(raw[start : start + size], size), dtype)
 
 
-def _exactly(raw: bytes | bytearray, size: int) -> bytes | bytearray:
+def _exactly(raw: memoryview, size: int) -> memoryview:
     if len(raw) != size:
         raise MalformedPickle(f"a storage that ends after {len(raw)} of {size} bytes")
     return raw
 
 
-def _flat(raw: bytes | bytearray, dtype: torch.dtype) -> Tensor:
-    if not raw:
+def _flat(raw: memoryview, dtype: torch.dtype) -> Tensor:
+    if not len(raw):
         return torch.empty(0, dtype=dtype)
     return torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(dtype)
 
