@@ -12,7 +12,8 @@
     ├── CheckpointError              a file that cannot be used
     │   ├── UnreadableCheckpoint
     │   ├── UnsafeCheckpoint
-    │   └── UnsupportedCheckpoint
+    │   ├── UnsupportedCheckpoint
+    │   └── UnwritableCheckpoint
     └── WeightError                  a tensor that has no spectrum
         ├── NonFiniteWeight
         └── CompensationError        a compensation that cannot be applied
@@ -147,6 +148,15 @@ class UnsupportedCheckpoint(CheckpointError):
     def __init__(self, path: Path | str, format_name: str, remedy: str) -> None:
         super().__init__(
             f"{printable(path)}: {printable(format_name)}, which this version does not open. {printable(remedy)}"
+        )
+
+
+class UnwritableCheckpoint(CheckpointError):
+    """A file is of a format that is read here and not written."""
+
+    def __init__(self, path: Path | str, format_name: str, remedy: str) -> None:
+        super().__init__(
+            f"{printable(path)}: {printable(format_name)}, which can be examined and not rewritten. {printable(remedy)}"
         )
 
 

@@ -28,6 +28,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
 )
 THIRD_PARTIES = {
     "safetensors": ("checkpoints",),
+    "fsspec": ("checkpoints",),
     "typer": ("cli",),
     "rich": ("cli", "report"),
     "pytorch_lightning": ("lightning",),

@@ -59,6 +59,10 @@ def test_printable_escapes_what_does_not_print(text: str, expected: str) -> None
             errors.UnsupportedCheckpoint("a.pkl", "a Python pickle", "Way out."),
             "a.pkl: a Python pickle, which this version does not open. Way out.",
         ),
+        (
+            errors.UnwritableCheckpoint("a.pkl", "a Python pickle", "Way out."),
+            "a.pkl: a Python pickle, which can be examined and not rewritten. Way out.",
+        ),
         (errors.NonFiniteWeight(2, 9), "2 of 9 values are NaN or infinite"),
     ],
 )

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectral_doctor.checkpoints.formats import CHECKPOINT_FORMATS, Format, sniff
+from spectral_doctor.checkpoints.distributed import METADATA, SHARD
+from spectral_doctor.checkpoints.formats import CHECKPOINT_FORMATS, Format, is_distributed, sniff
+from spectral_doctor.checkpoints.places import RemotePath, is_remote
 from spectral_doctor.checkpoints.reading import not_a_checkpoint
 from spectral_doctor.checkpoints.records import LeftOut
-from spectral_doctor.errors import DoctorError, MissingPath, UnreadableCheckpoint
+from spectral_doctor.checkpoints.remote import RemoteStore, find_remote
+from spectral_doctor.errors import DoctorError, MissingPath, UnreadableCheckpoint, UsageError, printable
+
+# What is left of `s3://bucket` once it has been taken for a path of this disk.
+_PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Candidates:
     """The files to read in a stable order, those that are histories, and what was left out."""
 
-    checkpoints: tuple[Path, ...]
+    checkpoints: tuple[Path | RemotePath, ...]
     histories: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
     failures: tuple[tuple[str, DoctorError], ...]
@@ -27,35 +34,38 @@ class Candidates:
 def find_candidates(paths: Sequence[Path | str]) -> Candidates:
     """Expand files, folders (all the way down) and patterns into checkpoint files, told by their content.
 
+    A folder of torch.distributed.checkpoint is one checkpoint, and comes back as the folder.
     A file that was named and is no checkpoint is a failure; one that merely lies in a folder is left out,
     and said so. A file that is reached twice (a link such as `latest.pt`) is read once.
 
-    Raises `MissingPath`.
+    A text such as `s3://bucket/run` is looked up through fsspec.
+
+    Raises `MissingPath`, and `UsageError` where a remote place needs a package that is not there.
     """
-    checkpoints: list[Path] = []
+    checkpoints: list[Path | RemotePath] = []
     histories: list[Path] = []
     left_out: list[LeftOut] = []
     failures: list[tuple[str, DoctorError]] = []
-    seen: dict[Path, Path] = {}
+    seen: dict[Path | RemotePath, Path | RemotePath] = {}
     for path, named in _expanded(paths):
-        real = path.resolve()
+        real = path.resolve() if isinstance(path, Path) else path
         if real in seen:
             left_out.append(LeftOut(str(path), f"the same file as {seen[real]}"))
             continue
         seen[real] = path
-        if path.suffix == ".distcp":
+        if path.name.endswith(SHARD):
             left_out.append(LeftOut(str(path), "a shard of a torch.distributed checkpoint"))
             continue
         try:
-            file_format = sniff(path)
+            file_format = _format_of(path)
         except UnreadableCheckpoint as error:
             failures.append((str(path), error))
             continue
         if file_format in CHECKPOINT_FORMATS:
             checkpoints.append(path)
-        elif file_format is Format.HISTORY:
+        elif file_format is Format.HISTORY and isinstance(path, Path):
             histories.append(path)
-        elif named or file_format in (Format.EMPTY, Format.PICKLE, Format.DCP_METADATA):
+        elif named or file_format is Format.EMPTY:
             failures.append((str(path), not_a_checkpoint(path, file_format)))
         else:
             left_out.append(LeftOut(str(path), file_format.value))
@@ -65,11 +75,24 @@ def find_candidates(paths: Sequence[Path | str]) -> Candidates:
     return Candidates(kept, tuple(histories), tuple(left_out), tuple(failures))
 
 
-def _expanded(paths: Iterable[Path | str]) -> list[tuple[Path, bool]]:
-    files: list[tuple[Path, bool]] = []
+def _format_of(path: Path | RemotePath) -> Format:
+    if isinstance(path, Path):
+        return sniff(path)
+    return Format.DCP_METADATA if path.is_folder else RemoteStore(path.parent).sniff(path.name)
+
+
+def _expanded(paths: Iterable[Path | str]) -> list[tuple[Path | RemotePath, bool]]:
+    files: list[tuple[Path | RemotePath, bool]] = []
     for given in paths:
+        if isinstance(given, str) and is_remote(given):
+            files += find_remote(given)
+            continue
         path = Path(given)
-        if path.is_dir():
+        if path.parts and _PROTOCOL.match(path.parts[0]) and not path.exists():
+            raise UsageError(f"{printable(path)}: only `inspect` reads files that lie elsewhere; copy them here first.")
+        if path.name == METADATA and is_distributed(path.parent):
+            files.append((path.parent, True))
+        elif path.is_dir():
             files += [(file, False) for file in _files_below(path)]
         elif path.exists():
             files.append((path, True))
@@ -90,13 +113,16 @@ def _files_below(folder: Path) -> list[Path]:
     files: list[Path] = []
     for current, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in (".git", "__pycache__"))
+        if is_distributed(Path(current)):
+            files.append(Path(current))
+            names = [name for name in names if name != METADATA and not name.endswith(SHARD)]
         files += [Path(current) / name for name in sorted(names)]
     return files
 
 
-def _shards(checkpoints: Sequence[Path]) -> dict[Path, str]:
+def _shards(checkpoints: Sequence[Path | RemotePath]) -> dict[Path | RemotePath, str]:
     indexes = [path for path in checkpoints if path.name.endswith(".safetensors.index.json")]
-    shards: dict[Path, str] = {}
+    shards: dict[Path | RemotePath, str] = {}
     for index in indexes:
         stem = index.name.removesuffix(".safetensors.index.json")
         for path in checkpoints:

@@ -7,7 +7,9 @@ import tarfile
 import zipfile
 from enum import Enum
 from pathlib import Path
+from typing import IO
 
+from spectral_doctor.checkpoints.places import RemotePath
 from spectral_doctor.errors import UnreadableCheckpoint
 
 HISTORY_SCHEMA = "spectral-doctor/history"
@@ -45,28 +47,38 @@ CHECKPOINT_FORMATS = frozenset(
         Format.SAFETENSORS,
         Format.SAFETENSORS_INDEX,
         Format.NPZ,
+        Format.PICKLE,
+        Format.DCP_METADATA,
     }
-)
-CLOSED_FORMATS = frozenset(
-    {Format.PICKLE, Format.TORCHSCRIPT, Format.TORCH_PACKAGE, Format.TAR, Format.DCP_METADATA, Format.HDF5}
 )
 
 
 def sniff(path: Path) -> Format:
     """Tell a file's format from its first bytes and, for a zip, from its members' names.
 
+    A folder with a `.metadata` file is a torch.distributed checkpoint, and one file of it.
+
     Raises `UnreadableCheckpoint` where the file cannot be opened, or is a zip without its end.
     """
+    if is_distributed(path):
+        return Format.DCP_METADATA
     try:
         with path.open("rb") as file:
-            head = file.read(4096)
-        size = path.stat().st_size
+            return sniff_stream(file, path.stat().st_size, path)
     except OSError as error:
         raise UnreadableCheckpoint(path, error.strerror or str(error)) from error
+
+
+def sniff_stream(file: IO[bytes], size: int, path: Path | RemotePath) -> Format:
+    """Tell the format of an open file of a known size; `path` is its name.
+
+    Raises `UnreadableCheckpoint` for a zip without its end, and `OSError`.
+    """
+    head = file.read(4096)
     if not head:
         return Format.EMPTY
     if head.startswith(b"PK\x03\x04"):
-        return _sniff_zip(path)
+        return _sniff_zip(file, path)
     if head.startswith(_LEGACY_TORCH):
         return Format.TORCH_LEGACY
     if head.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8")):
@@ -77,18 +89,29 @@ def sniff(path: Path) -> Format:
         return Format.SAFETENSORS
     if head[0] == 0x80 and len(head) > 1 and 2 <= head[1] <= 5:
         return Format.DCP_METADATA if path.name == ".metadata" else Format.PICKLE
-    if head[257:262] == b"ustar" or (b"\0" in head and tarfile.is_tarfile(path)):
+    if head[257:262] == b"ustar" or (b"\0" in head and _is_tar(file)):
         return Format.TAR
-    return _sniff_text(path, head, size)
+    return _sniff_text(file, head, size)
 
 
-def _sniff_zip(path: Path) -> Format:
+def is_distributed(folder: Path) -> bool:
+    """Say whether a path is a folder that torch.distributed.checkpoint wrote: `.metadata` is its pickle."""
+    metadata = folder / ".metadata"
+    return folder.is_dir() and metadata.is_file() and sniff(metadata) is Format.DCP_METADATA
+
+
+def _is_tar(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return tarfile.is_tarfile(file)
+
+
+def _sniff_zip(file: IO[bytes], path: Path | RemotePath) -> Format:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UnreadableCheckpoint(
-            path, "a zip file without its end, as when copying or saving was interrupted"
+            str(path), "a zip file without its end, as when copying or saving was interrupted"
         ) from error
     base_names = {name.rsplit("/", 1)[-1] for name in names}
     if any("/.data/" in f"/{name}" and name.endswith("/extern_modules") for name in names):
@@ -100,7 +123,7 @@ def _sniff_zip(path: Path) -> Format:
     return Format.OTHER_ZIP
 
 
-def _sniff_text(path: Path, head: bytes, size: int) -> Format:
+def _sniff_text(file: IO[bytes], head: bytes, size: int) -> Format:
     try:
         text = head.decode("utf-8", errors="strict" if size <= len(head) else "ignore")
     except UnicodeDecodeError:
@@ -108,16 +131,17 @@ def _sniff_text(path: Path, head: bytes, size: int) -> Format:
     if "\0" in text or (size > len(head) and len(text) < len(head) - 4):
         return Format.UNKNOWN
     if text.lstrip().startswith("{") and size <= _LARGEST_JSON:
-        return _sniff_json(path)
+        return _sniff_json(file)
     if text[:1] in "(c" and text.rstrip().endswith("."):
         # A protocol-0 pickle is text: it opens with MARK or GLOBAL and ends with STOP.
         return Format.PICKLE
     return Format.TEXT
 
 
-def _sniff_json(path: Path) -> Format:
+def _sniff_json(file: IO[bytes]) -> Format:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        file.seek(0)
+        document = json.loads(file.read().decode("utf-8"))
     except (ValueError, RecursionError):
         return Format.TEXT
     if isinstance(document, dict):

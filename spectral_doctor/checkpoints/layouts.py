@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spectral_doctor.checkpoints.keys import Part, members_of, part_of
 from spectral_doctor.checkpoints.names import Role, file_role, run_name
+from spectral_doctor.checkpoints.places import RemotePath
 from spectral_doctor.checkpoints.records import Certainty, LeftOut
 from spectral_doctor.errors import GeneratorOnly, NoDiscriminator
 
@@ -46,7 +47,7 @@ def tensor_keys(tree: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def find_discriminators(
-    tree: Mapping[str, object], path: Path, *, key: str | None = None
+    tree: Mapping[str, object], path: Path | RemotePath, *, key: str | None = None
 ) -> tuple[tuple[FoundDiscriminator, ...], tuple[LeftOut, ...]]:
     """Find the discriminators of a checkpoint, and say what else it holds.
 
@@ -144,24 +145,24 @@ def _innermost(leaf: _Leaf, depth: int, parts: Sequence[Part | None]) -> int:
     return depth
 
 
-def _by_file(groups: _Groups, path: Path) -> tuple[str, FoundDiscriminator]:
+def _by_file(groups: _Groups, path: Path | RemotePath) -> tuple[str, FoundDiscriminator]:
     """Take a checkpoint whose keys name no discriminator for one by its file name, else by its shape."""
     role, why = file_role(path)
     if role is Role.GENERATOR:
-        raise GeneratorOnly(path, why)
+        raise GeneratorOnly(str(path), why)
     unknown = _weighty(groups, Part.UNKNOWN) or _weighty(groups, Part.COPY)
     generator_keys = [prefix for part, prefix in groups if part is Part.GENERATOR]
     if not unknown and generator_keys:
-        raise GeneratorOnly(path, f"key '{generator_keys[0]}'")
+        raise GeneratorOnly(str(path), f"key '{generator_keys[0]}'")
     if not unknown:
-        raise NoDiscriminator(path, sorted({prefix or "(root)" for _, prefix in groups}))
+        raise NoDiscriminator(str(path), sorted({prefix or "(root)" for _, prefix in groups}))
     name = run_name(path) or "discriminator"
     if role is Role.DISCRIMINATOR:
         prefix = min(unknown, key=_unwrap_rank)
         return prefix, FoundDiscriminator(name, Certainty.CONFIRMED, why, unknown[prefix])
     critics = [prefix for prefix, tensors in unknown.items() if _ends_in_one_output(tensors)]
     if generator_keys or len(critics) != 1:
-        raise NoDiscriminator(path, sorted(unknown) if "" not in unknown else list(unknown[""]))
+        raise NoDiscriminator(str(path), sorted(unknown) if "" not in unknown else list(unknown[""]))
     why = "its last layer has one output, and no name says whose it is"
     return critics[0], FoundDiscriminator(name, Certainty.INFERRED, why, unknown[critics[0]])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from spectral_doctor.checkpoints.places import RemotePath
 from spectral_doctor.checkpoints.records import StepClue
 
 _SUFFIXES = re.compile(
@@ -36,6 +37,9 @@ _KEYS = (
     ("image", ("cur_nimg",)),
     ("epoch", ("epoch", "epochs")),
 )
+STEP_KEYS = frozenset(key for _, keys in _KEYS for key in keys)
+# StyleGAN2, StyleGAN3 and their descendants count in thousands of images, and do not say so.
+_SNAPSHOT = re.compile(r"^network-snapshot-(\d+)$")
 _BARE = re.compile(r"(?:^|[-_. =])(\d+)(?=$|[-_. ])")
 
 
@@ -47,12 +51,12 @@ class Role(Enum):
     UNKNOWN = "unknown"
 
 
-def stem(path: Path) -> str:
+def stem(path: Path | RemotePath) -> str:
     """The file's name without the endings that weight files carry (`do_00500000` has none)."""
     return _SUFFIXES.sub("", path.name)
 
 
-def file_role(path: Path) -> tuple[Role, str]:
+def file_role(path: Path | RemotePath) -> tuple[Role, str]:
     """Tell from the file's name, else from its folder's, whose weights it holds; and say from which."""
     for name, where in (
         (stem(path), f"file name '{path.name}'"),
@@ -76,7 +80,7 @@ def _role_of(name: str) -> Role:
     return Role.DISCRIMINATOR if discriminator else Role.GENERATOR
 
 
-def step_clues(path: Path, tree: Mapping[str, object]) -> tuple[StepClue, ...]:
+def step_clues(path: Path | RemotePath, tree: Mapping[str, object]) -> tuple[StepClue, ...]:
     """Collect the numbers that may be this checkpoint's training step, the most trustworthy first.
 
     A step or iteration in the file name, a step key inside the file, then epochs, then a bare number in the
@@ -93,12 +97,12 @@ def step_clues(path: Path, tree: Mapping[str, object]) -> tuple[StepClue, ...]:
     return (*said, *_key_clues(tree), *rest, *folder_clues)
 
 
-def run_name(path: Path) -> str:
+def run_name(path: Path | RemotePath) -> str:
     """The file's name without its step, so that the files of one series share it: `netD_500.pt` → `netD`."""
     return stem(path) if _BY_INDEX.match(stem(path)) else _without_step(stem(path))
 
 
-def run_folder(path: Path) -> str:
+def run_folder(path: Path | RemotePath) -> str:
     """The file's folder with a step in its last name replaced by `*`: one run, one folder."""
     folder = path.parent
     reduced = _without_step(folder.name) if _name_clues(folder.name, "folder name") else folder.name
@@ -108,6 +112,9 @@ def run_folder(path: Path) -> str:
 
 def _name_clues(name: str, source: str) -> list[StepClue]:
     clues: list[StepClue] = []
+    snapshot = _SNAPSHOT.match(name)
+    if snapshot:
+        return [StepClue(source, "kimg", int(snapshot.group(1)))]
     for unit, words in _UNITS.items():
         for match in re.finditer(_with_unit(words), name, re.IGNORECASE):
             clues.append(StepClue(source, unit, int(match.group(1) or match.group(2))))
@@ -129,12 +136,17 @@ def _key_clues(tree: Mapping[str, object]) -> list[StepClue]:
     clues: list[StepClue] = []
     # Lightning counts the steps of all optimizers together: two a batch in a GAN (Lightning #17958).
     lightning = "pytorch-lightning_version" in tree
+    progress = tree.get("progress")
     for unit, keys in _KEYS:
         for key in keys:
             value = _whole_number(tree.get(key))
             if value is not None:
                 own_unit = "optimizer step" if lightning and key == "global_step" else unit
                 clues.append(StepClue(f"key '{key}'", own_unit, value))
+    # Projected GAN keeps its counters together, and its file is always called the same.
+    images = _whole_number(progress.get("cur_nimg")) if isinstance(progress, Mapping) else None
+    if images is not None:
+        clues.append(StepClue("key 'progress.cur_nimg'", "image", images))
     return clues
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import mmap
 import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from spectral_doctor.checkpoints.archives import check_archive
+from spectral_doctor.checkpoints.distributed import DistributedCheckpoint, LocalStore
 from spectral_doctor.checkpoints.formats import Format, sniff
+from spectral_doctor.checkpoints.objects import DEEPEST_NESTING, MOST_PARTS, ORDINARY, Reader, scanning_cost
+from spectral_doctor.checkpoints.pickles import Machine, MalformedPickle, RefusedPickle
 from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS
+from spectral_doctor.checkpoints.places import RemotePath
 from spectral_doctor.checkpoints.records import LeftOut
 from spectral_doctor.errors import (
     CheckpointError,
@@ -28,26 +34,14 @@ from spectral_doctor.errors import (
     listed,
 )
 
-LARGEST_EXPANSION = 200
-SMALL_MEMBER = 256 * 2**20
-DEEPEST_NESTING = 16
-
 _RESAVE = (
     "Only tensors and plain values are loaded. In the environment that wrote it, save the weights alone: "
     "torch.save(discriminator.state_dict(), 'D.pt')."
 )
 _CLOSED = {
-    Format.PICKLE: (
-        "Nothing in it was run. In the environment that wrote it, save the weights alone: "
-        "torch.save(D.state_dict(), 'D.pt')."
-    ),
     Format.TORCHSCRIPT: "It holds compiled code; save the module's state_dict instead.",
     Format.TORCH_PACKAGE: "It holds source code; the weights.pth beside it, if there is one, can be examined.",
     Format.TAR: "Unpack it and name the weight file that is inside.",
-    Format.DCP_METADATA: (
-        "Its .metadata is a pickle. If you trust the folder, convert it first: "
-        "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt."
-    ),
     Format.HDF5: "Export the discriminator's arrays with numpy.savez.",
 }
 
@@ -64,7 +58,7 @@ def read_tree(path: Path) -> tuple[Format, Mapping[str, object], tuple[LeftOut, 
     file_format = sniff(path)
     match file_format:
         case Format.TORCH_ZIP:
-            _check_archive(path, stored_only=True)
+            check_archive(path, path, stored_only=True)
             return file_format, _read_torch(path, mmap=True), ()
         case Format.TORCH_LEGACY:
             return file_format, _read_torch(path, mmap=False), ()
@@ -73,43 +67,45 @@ def read_tree(path: Path) -> tuple[Format, Mapping[str, object], tuple[LeftOut, 
         case Format.SAFETENSORS_INDEX:
             return file_format, _read_sharded(path), ()
         case Format.NPZ:
-            _check_archive(path, stored_only=False)
+            check_archive(path, path, stored_only=False)
             return file_format, *_read_npz(path)
+        case Format.PICKLE:
+            return file_format, *_read_pickle(path)
+        case Format.DCP_METADATA:
+            opened = open_distributed(path)
+            return file_format, _fetched(opened.tree, opened), ()
     raise not_a_checkpoint(path, file_format)
 
 
-def not_a_checkpoint(path: Path, file_format: Format) -> CheckpointError:
+def open_distributed(path: Path) -> DistributedCheckpoint:
+    """Open a folder of torch.distributed.checkpoint, named by itself or by its `.metadata`."""
+    folder = path if path.is_dir() else path.parent
+    return DistributedCheckpoint(folder, LocalStore(folder))
+
+
+def _fetched(tree: Mapping[str, object], opened: DistributedCheckpoint) -> dict[str, object]:
+    return {
+        key: _fetched(value, opened)
+        if isinstance(value, Mapping)
+        else opened.fetch(value)
+        if isinstance(value, Tensor)
+        else value
+        for key, value in tree.items()
+    }
+
+
+def not_a_checkpoint(path: Path | RemotePath, file_format: Format) -> CheckpointError:
     """Return the error that says why a file of this format is not read, and the way out."""
     if file_format in _CLOSED:
         article = "an" if file_format.value[0] in "aeiouH" else "a"
-        return UnsupportedCheckpoint(path, f"{article} {file_format.value}", _CLOSED[file_format])
+        return UnsupportedCheckpoint(str(path), f"{article} {file_format.value}", _CLOSED[file_format])
     if file_format is Format.EMPTY:
-        return UnreadableCheckpoint(path, "the file is empty (0 bytes)")
+        return UnreadableCheckpoint(str(path), "the file is empty (0 bytes)")
     return UnreadableCheckpoint(
-        path,
+        str(path),
         f"it is a {file_format.value}, not a checkpoint",
         "Expected a PyTorch, safetensors or NumPy (.npz) file.",
     )
-
-
-def _check_archive(path: Path, *, stored_only: bool) -> None:
-    """Refuse an archive that would expand far beyond its size: a resource bomb, not a checkpoint."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    for member in members:
-        if stored_only and member.compress_type != zipfile.ZIP_STORED:
-            raise UnsafeCheckpoint(
-                path,
-                f"its member '{member.filename}' is compressed, which torch.save never does",
-                "Load it where it was made and save it again with torch.save.",
-            )
-        expansion = member.file_size / max(member.compress_size, 1)
-        if member.file_size > SMALL_MEMBER and expansion > LARGEST_EXPANSION:
-            raise UnsafeCheckpoint(
-                path,
-                f"its member '{member.filename}' expands {expansion:.0f}-fold to {member.file_size} bytes",
-                "Save it again without compression.",
-            )
 
 
 def _read_torch(path: Path, *, mmap: bool) -> Mapping[str, object]:
@@ -127,7 +123,10 @@ def _read_torch(path: Path, *, mmap: bool) -> Mapping[str, object]:
     except Exception as error:  # a damaged pickle can raise anything on its way through torch's reader
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableCheckpoint(path, f"torch.load says: {reason}") from error
-    return as_tree(loaded)
+    try:
+        return as_tree(loaded)
+    except RefusedPickle as error:
+        raise UnsafeCheckpoint(path, str(error), _RESAVE) from error
 
 
 def _refused_names(path: Path, message: str) -> str:
@@ -140,8 +139,12 @@ def _refused_names(path: Path, message: str) -> str:
     if not names:
         names = re.findall(r"(?:Unsupported (?:global|class)|GLOBAL):? (?:GLOBAL )?([\w.]+)", message)[:1]
     if names:
-        return f"it contains {listed(sorted(set(names)))}, which is code or an object of a class"
+        return _as_code(sorted(set(names)))
     return "it contains instructions that plain tensors do not need"
+
+
+def _as_code(names: Sequence[str]) -> str:
+    return f"it contains {listed(names)}, which is code or an object of a class"
 
 
 def _read_safetensors(path: Path) -> dict[str, object]:
@@ -188,20 +191,63 @@ def _read_npz(path: Path) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
     return tensors, tuple(left_out)
 
 
+def _read_pickle(path: Path) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
+    """Read what a pickle describes: no name in it is imported, nothing called, no source in it run."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            machine, reader = Machine(), Reader(len(content))
+            root = machine.run(content)  # type: ignore[arg-type]  # a map reads as a file does
+            value = reader.value(root)
+    except MalformedPickle as error:
+        raise UnreadableCheckpoint(path, f"a Python pickle whose instructions cannot be followed: {error}") from error
+    except RefusedPickle as error:
+        raise UnsafeCheckpoint(path, str(error), _RESAVE) from error
+    tree = value if isinstance(value, dict) else {"tensor": value} if isinstance(value, Tensor) else {}
+    unmade = sorted(name for name in machine.names - reader.made - ORDINARY if not name.startswith("torch.nn."))
+    if unmade and not _holds_tensor(tree):
+        raise UnsafeCheckpoint(path, _as_code(unmade), _RESAVE)
+    return tree, (LeftOut("(objects)", f"described and never made: {listed(unmade)}"),) if unmade else ()
+
+
+def _holds_tensor(tree: Mapping[str, object]) -> bool:
+    return any(
+        isinstance(value, Tensor) or (isinstance(value, dict) and _holds_tensor(value)) for value in tree.values()
+    )
+
+
 def as_tree(loaded: object) -> dict[str, object]:
-    """What torch loaded as nested mappings with text keys; the tensors are the same objects."""
-    node = _as_node(loaded, DEEPEST_NESTING)
+    """What torch loaded as nested mappings with text keys; the tensors are the same objects.
+
+    Lists of plain values are left out. Raises `RefusedPickle` where the parts repeat each other beyond reason.
+    """
+    node = _as_node(loaded, DEEPEST_NESTING, _Budget())
     if isinstance(node, dict):
         return node
     return {"tensor": loaded} if isinstance(loaded, Tensor) else {}
 
 
-def _as_node(value: object, depth: int) -> object:
+class _Budget:
+    """How many parts may still be made: lists that hold each other describe a billion in a few hundred bytes."""
+
+    def __init__(self) -> None:
+        self._left = MOST_PARTS
+
+    def spend(self, parts: int) -> None:
+        self._left -= parts
+        if self._left < 0:
+            raise RefusedPickle(f"it describes more than {MOST_PARTS} parts, which repeat each other")
+
+
+def _as_node(value: object, depth: int, budget: _Budget) -> object:
     """Turn mappings and sequences into mappings with text keys; a file that nests itself ends somewhere."""
+    budget.spend(1)
     if depth == 0:
         return None
     if isinstance(value, Mapping):
-        return {str(key): _as_node(child, depth - 1) for key, child in value.items()}
+        return {str(key): _as_node(child, depth - 1, budget) for key, child in value.items()}
     if isinstance(value, list | tuple):
-        return {str(index): _as_node(child, depth - 1) for index, child in enumerate(value)}
+        budget.spend(scanning_cost(value))
+        if not any(isinstance(child, Mapping | list | tuple | Tensor) for child in value):
+            return None
+        return {str(index): _as_node(child, depth - 1, budget) for index, child in enumerate(value)}
     return value

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from spectral_doctor.checkpoints.places import RemotePath
+
 
 class Form(Enum):
     """How a layer's weight is parametrised in the file; decides which tensor has the spectrum."""
@@ -103,7 +105,7 @@ class Checkpoint:
     in which order they were written.
     """
 
-    path: Path
+    path: Path | RemotePath
     format_name: str
     run_folder: str
     run_name: str

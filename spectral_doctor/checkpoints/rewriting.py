@@ -29,16 +29,28 @@ from spectral_doctor.checkpoints.formats import Format
 from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS, Placeholder
 from spectral_doctor.checkpoints.reading import as_tree, read_tree
 from spectral_doctor.checkpoints.writing import replace_with, write_atomically
-from spectral_doctor.errors import UnsupportedCheckpoint
+from spectral_doctor.errors import UnsupportedCheckpoint, UnwritableCheckpoint
 
 Edit = Callable[[Mapping[str, object]], None]
+
+_REMEDIES = {
+    Format.PICKLE: (
+        "Its objects would have to be made first, which runs the code in it. "
+        "Where it was made, torch.save the state_dict of each network, and treat that file."
+    ),
+    Format.DCP_METADATA: (
+        "Convert it where it was made, and treat that file: "
+        "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt."
+    ),
+}
 
 
 def rewrite_checkpoint(path: Path, output: Path, edit: Edit) -> None:
     """Write `path` to `output` with the tensors that `edit` changes in place; the input is only read.
 
     `edit` gets the tree that `read_tree` returns. The output is there wholly or not at all. Raises what
-    `read_tree` raises, `UnsupportedCheckpoint` for a form that cannot be rewritten, and `OSError`.
+    `read_tree` raises, `UnsupportedCheckpoint` or `UnwritableCheckpoint` for a form that cannot be rewritten, and
+    `OSError`.
     """
     file_format, tree, _ = read_tree(path)
     match file_format:
@@ -54,6 +66,8 @@ def rewrite_checkpoint(path: Path, output: Path, edit: Edit) -> None:
             before = {key: tensor.clone() for key, tensor in tree.items() if isinstance(tensor, Tensor)}
             edit(tree)
             _rewrite_npz(path, output, before, tree)
+        case Format.PICKLE | Format.DCP_METADATA:
+            raise UnwritableCheckpoint(path, f"a {file_format.value}", _REMEDIES[file_format])
         case _:
             raise UnsupportedCheckpoint(
                 path, f"a {file_format.value}", "Rewriting takes one file; join the shards into one first."

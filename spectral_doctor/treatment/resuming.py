@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from spectral_doctor.checkpoints.formats import Format
 from spectral_doctor.checkpoints.reading import read_tree
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import UsageError, listed
@@ -73,8 +74,10 @@ def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
 def is_training_state(path: Path) -> bool:
     """Say whether a checkpoint holds a whole run of ours, and not only weights."""
     state = _state_path(path)
-    main = state / "state.pt" if state.is_dir() else state
-    return str(read_tree(main)[1].get("format", "")).startswith("spectral-doctor/training/")
+    main = state / "state.pt" if (state / "state.pt").is_file() else state
+    file_format, tree, _ = read_tree(main)
+    written_by_torch = file_format in (Format.TORCH_ZIP, Format.TORCH_LEGACY)
+    return written_by_torch and str(tree.get("format", "")).startswith("spectral-doctor/training/")
 
 
 def compare(plan: ResumePlan, folder: RunFolder, training: TrainingOutcome) -> TreatmentOutcome:

@@ -61,14 +61,12 @@ def test_torn_and_empty_files_in_a_folder_are_failures(tmp_path: Path) -> None:
     assert sorted(Path(name).name for name, _ in found.failures) == ["netD_2.pth", "netD_3.pth"]
 
 
-def test_a_distributed_checkpoint_folder_says_how_to_convert_it(tmp_path: Path) -> None:
-    """Its .metadata is a pickle and stays closed; its shards are not taken for checkpoints."""
-    (tmp_path / ".metadata").write_bytes(b"\x80\x04N.")
+def test_a_shard_without_its_folder_is_left_out(tmp_path: Path) -> None:
+    """A .distcp file is no checkpoint of its own, and says what it is."""
     save(tmp_path, "__0_0.distcp", {"weight": torch.ones(2, 2)})
     found = find_candidates([tmp_path])
     assert found.checkpoints == ()
     assert [item.reason for item in found.left_out] == ["a shard of a torch.distributed checkpoint"]
-    assert "dcp_to_torch FOLDER FILE.pt" in str(found.failures[0][1])
 
 
 def test_shards_are_read_through_their_index_alone(tmp_path: Path) -> None:

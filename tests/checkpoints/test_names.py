@@ -16,7 +16,9 @@ from spectral_doctor.checkpoints.names import Role, file_role, run_folder, run_n
     [
         ("netD_90000_steps.pth", "step", 90000, "netD"),
         ("model=D-best-weights-step=2000.pth", "step", 2000, "model=D-weights"),
-        ("network-snapshot-000200.pt", "step", 200, "network-snapshot"),
+        ("network-snapshot-000200.pt", "kimg", 200, "network-snapshot"),
+        ("network-snapshot-000200.pkl", "kimg", 200, "network-snapshot"),
+        ("network-snapshot-000010240.pkl", "kimg", 10240, "network-snapshot"),
         ("000500.pt", "step", 500, ""),
         ("D_10.pth", "step", 10, "D"),
         ("10_net_D_A.pth", "step", 10, "net_D_A"),
@@ -52,6 +54,8 @@ def test_a_name_says_its_step_and_its_run(path: str, unit: str, step: int | None
         "discriminator_at_24fae3c0.pt",
         "bgan32/discriminator.pt",
         "discriminator.pth",
+        "network-snapshot.pkl",
+        "best_model.pkl",
     ],
 )
 def test_what_is_no_step_is_not_taken_for_one(path: str) -> None:
@@ -67,6 +71,8 @@ def test_what_is_no_step_is_not_taken_for_one(path: str) -> None:
         ({"global_step": 4.0, "epoch": 2}, [("key 'global_step'", "step", 4), ("key 'epoch'", "epoch", 2)]),
         ({"global_step": 8, "pytorch-lightning_version": "2.6"}, [("key 'global_step'", "optimizer step", 8)]),
         ({"cur_nimg": 64000}, [("key 'cur_nimg'", "image", 64000)]),
+        ({"progress": {"cur_nimg": torch.tensor([4000])}}, [("key 'progress.cur_nimg'", "image", 4000)]),
+        ({"progress": {"cur_tick": 3}}, []),
         ({"step": True, "epoch": 1.5, "iter": "3", "it": -1, "steps": float("nan")}, []),
         ({"step": torch.zeros(2)}, []),
     ],

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from spectral_doctor.checkpoints.reading import read_tree
 from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
-from spectral_doctor.errors import UnreadableCheckpoint, UnsupportedCheckpoint
+from spectral_doctor.errors import UnreadableCheckpoint, UnsupportedCheckpoint, UnwritableCheckpoint
+from tests import stylegan
+from tests.checkpoints.test_distributed import distributed
 
 
 def tensors_of(tree: Mapping[str, object], prefix: str = "") -> dict[str, Tensor]:
@@ -176,3 +178,27 @@ def test_the_tree_is_that_of_reading(tmp_path: Path) -> None:
     seen: list[str] = []
     rewrite_checkpoint(path, tmp_path / "out.pt", lambda tree: seen.extend(tensors_of(tree)))
     assert seen == list(tensors_of(read_tree(path)[1]))
+
+
+def test_a_pickle_and_a_distributed_folder_are_read_and_not_written(tmp_path: Path) -> None:
+    """Neither can be written again without making what it describes; nothing appears, and the input stays."""
+    pickled = stylegan.snapshot(tmp_path / "network-snapshot-000001.pkl", stylegan.Discriminator())
+    folder = distributed(tmp_path / "step-1", {"D": {"w.weight": torch.ones(4, 4)}})
+    for path, sentence in (
+        (
+            pickled,
+            "a Python pickle, which can be examined and not rewritten. Its objects would have to be made first, which "
+            "runs the code in it. Where it was made, torch.save the state_dict of each network, and treat that file.",
+        ),
+        (
+            folder,
+            "a torch.distributed checkpoint folder, which can be examined and not rewritten. Convert it where it was "
+            "made, and treat that file: "
+            "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt.",
+        ),
+    ):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(UnwritableCheckpoint) as caught:
+            rewrite_checkpoint(path, tmp_path / "out", double_the_discriminator)
+        assert str(caught.value) == f"{path}: {sentence}"
+        assert sorted(tmp_path.rglob("*")) == before

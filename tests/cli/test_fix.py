@@ -20,6 +20,7 @@ from spectral_doctor.cli import app
 from spectral_doctor.cli.boundary import ExitCode
 from spectral_doctor.inspection import inspect_paths
 from spectral_doctor.trajectory.records import SpectralTrajectory
+from tests import stylegan
 
 SMALL = ["--set", "batch_size=16", "--set", "generator_channels=8", "--set", "discriminator_channels=16"]
 SMALL += ["--set", "samples=50", "--set", "save_every=10", "--set", "spectral_norm=true"]
@@ -272,3 +273,18 @@ def test_train_does_not_go_on_with_a_treated_run(run: Path, tmp_path: Path) -> N
     result = invoke("train", "ring", "-o", tmp_path / "f", "--resume", "--steps", "30", *SMALL)
     assert result.exit_code == ExitCode.USAGE
     assert "a treated run; go on with `fix --resume`" in result.output
+
+
+def test_what_is_only_read_is_examined_and_refused(tmp_path: Path) -> None:
+    """A StyleGAN snapshot: a dry run says what would be raised; writing is refused with the way out."""
+    path = stylegan.snapshot(tmp_path / "network-snapshot-000001.pkl", stylegan.Discriminator())
+    dry = invoke("fix", path, "--mode", "static", "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    assert "nothing written (dry run)" in dry.stdout
+    refused = invoke("fix", path, "--mode", "static", "--weights-only", "-o", tmp_path / "out.pkl")
+    assert refused.exit_code == ExitCode.UNREADABLE
+    assert "a Python pickle, which can be examined and not rewritten." in refused.output
+    assert not (tmp_path / "out.pkl").exists()
+    elsewhere = invoke("fix", "memory://run/D.pt", "--mode", "static", "--weights-only", "-o", tmp_path / "out.pt")
+    assert elsewhere.exit_code == ExitCode.USAGE
+    assert "only `inspect` reads files that lie elsewhere" in elsewhere.output

@@ -14,7 +14,7 @@ import torch
 
 from spectral_doctor.cli.boundary import ExitCode, exit_code
 from spectral_doctor.errors import CheckpointError, DoctorError, NothingToExamine, UsageError, WeightError
-from tests import hostile
+from tests import hostile, stylegan
 from tests.builders import save, small_discriminator, small_generator
 
 COLLAPSED = {"conv.weight": torch.outer(torch.ones(16), torch.ones(144)).reshape(16, 16, 3, 3) + 0.001 * torch.randn(
@@ -108,7 +108,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Path], ExitCode, str]] = {
     "code in a pickle": (
         lambda folder: hostile.plain_pickle(folder / "network-snapshot.pkl", folder / "canary"),
         ExitCode.UNREADABLE,
-        "a Python pickle, which this version does not open. Nothing in it was run.",
+        "which is code or an object of a class. Only tensors and plain values are loaded.",
     ),
     "unwritable plot": (
         lambda folder: save(folder, "netD.pt", small_discriminator()),
@@ -285,3 +285,15 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
 def test_the_version_is_printed() -> None:
     """Name and number, on stdout."""
     assert run("--version").stdout == "spectral-doctor 0.1.0\n"
+
+
+def test_a_stylegan_run_is_a_series_in_thousands_of_images(tmp_path: Path) -> None:
+    """Snapshots beside pictures and options: one discriminator, in order, with the way it was found."""
+    for kimg in (400, 0, 200):
+        stylegan.snapshot(tmp_path / f"network-snapshot-{kimg:06d}.pkl", stylegan.Discriminator())
+    (tmp_path / "training_options.json").write_text("{}")
+    result = run("inspect", tmp_path, "--explain")
+    assert result.returncode == 0, result.stderr
+    assert "D: 3 checkpoints, kimg 0 to 400 (from file name)" in result.stdout
+    assert "Taken for a discriminator: confirmed: key 'D'." in result.stdout
+    assert "b16.fromrgb" in result.stdout

@@ -1,0 +1,21 @@
+"""The corpus of files that run code when they are loaded plainly: here none of it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests import hostile
+from tests.benchmarks.hostile import examine, written_by_pickle
+
+
+def test_nothing_in_the_corpus_runs(tmp_path: Path) -> None:
+    """Every canary appears under `pickle.load`, and none under `inspect`; a whole D beside the code is reported."""
+    cases = hostile.write_corpus(tmp_path / "files", tmp_path / "canaries")
+    assert len(cases) == 4 * len(hostile.payloads(Path("x"))) >= 140
+    assert written_by_pickle(tmp_path, cases) == set(cases)
+    codes, executed = examine(cases, tmp_path / "files")
+    assert executed == set()
+    assert set(codes.values()) == {0, 4}
+    refused = {name.removesuffix(", beside D") for name, code in codes.items() if code and name.endswith("beside D")}
+    # The one is an instruction that is refused, the other stands where a tensor's values should be.
+    assert refused == {"a registered extension", "_load_from_bytes"}
