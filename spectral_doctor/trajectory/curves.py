@@ -16,7 +16,7 @@ from spectral_doctor.trajectory.records import SpectralTrajectory
 
 _STATE_FORMAT = "spectral-doctor/training/"
 _LARGEST_RECORD = 64 * 2**20
-_SNAPSHOT = re.compile(r"(\d+)(?:\.[A-Za-z]+)?$")
+_SNAPSHOT = re.compile(r"(\d{1,15})(?:\.[A-Za-z]+)?$")
 # By the first letters of a metric's name, as StyleGAN's metrics are called.
 _LOWER_IS_BETTER = ("fid", "kid", "ppl")
 _HIGHER_IS_BETTER = ("is", "pr", "eqt", "eqr")
@@ -96,9 +96,10 @@ def _evaluation(path: Path) -> dict[str, float] | None:
 def _modes_curve(path: Path) -> list[MetricCurve]:
     try:
         rows = json.loads(_text(path))["checkpoints"]
-        modes = {int(row["step"]): float(row["modes_captured"]) for row in rows}
+        pairs = [(row["step"], row["modes_captured"]) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
+    modes = {int(step): float(value) for step, value in pairs if _is_number(step) and _is_number(value)}
     return [_curve("modes captured", modes, True, path.name)] if modes else []
 
 
@@ -122,9 +123,7 @@ def _stylegan_curves(path: Path, steps: Mapping[str, int]) -> list[MetricCurve]:
                 values.setdefault(str(name), {})[snapshot] = float(value)
     lines_torn = f"{torn} line{' that is' if torn == 1 else 's that are'} no record left out"
     source = path.name if not torn else f"{path.name}, {lines_torn}"
-    curves = [
-        _curve(name, _by_step(snapshots, steps), _direction(name), source) for name, snapshots in values.items()
-    ]
+    curves = [_curve(name, _by_step(snapshots, steps), _direction(name), source) for name, snapshots in values.items()]
     return [curve for curve in curves if curve.steps]
 
 
@@ -166,4 +165,6 @@ def _text(path: Path) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1e300 and isfinite(value)
