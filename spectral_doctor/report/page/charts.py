@@ -52,13 +52,13 @@ def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
         ],
         x_ticks=step_ticks(x, trajectory.steps),
         y_ticks=_UNIT_TICKS,
-        rules=[*_markers(diagnosis), Rule(level, f"collapsed below {level:.2f}", "threshold", upright=False)],
+        rules=[*_markers(diagnosis), Rule(level, f"{level:.2f}", "threshold", upright=False)],
         lost=[step for step, value in zip(trajectory.steps, best, strict=True) if value is None],
     )
     return _figure(
         "Plateau σk/σ1",
         f"Bold: the best of the {len(judged)} judged layers, which the verdict rests on. Grey: each of them. "
-        f"Across: {trajectory.step_unit}.",
+        f"Dashed: the collapse threshold, {level:.2f}. Across: {trajectory.step_unit}.",
         picture,
     )
 
@@ -85,6 +85,8 @@ def metric_chart(curve: MetricCurve, diagnosis: Diagnosis, x: Axis) -> Markup:
 def spectrum_fan(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> Markup:
     """Every relative spectrum of a layer over its index, the early ones dark and the late ones bright."""
     rank, count = layer.identity.rank, len(layer.spectra)
+    if rank == 1:
+        return tag("p", "One singular value: there is no spectrum to see.", class_="muted")
     indices = thinned(range(rank), MOST_POINTS)
     lines = []
     for index in thinned(range(count), MOST_SPECTRA):
@@ -95,15 +97,14 @@ def spectrum_fan(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> Mark
         values = [spectrum.relative[place] for place in indices]
         dots = rank <= 16 and index == count - 1
         lines.append(Line([place + 1 for place in indices], values, f"spectrum fan-{level}", dots))
-    x = Axis(1.0, float(rank)) if rank > 1 else Axis(0.5, 1.5)
-    ticks = [(1.0, "1"), (float(rank), str(rank))] if rank > 1 else [(1.0, "1")]
+    x = Axis(1.0, float(rank))
     return plot(
         f"Relative spectra over {count} checkpoints, {rank} values each. {_fan_words(layer, trajectory)}",
         "fan",
         x,
         _UNIT,
         lines=lines,
-        x_ticks=ticks,
+        x_ticks=[(1.0, "1"), (float(rank), str(rank))],
         y_ticks=_UNIT_TICKS,
         lost=[] if lines else [(x.low + x.high) / 2],
     )
@@ -167,7 +168,7 @@ def _markers(diagnosis: Diagnosis, *, labelled: bool = True) -> list[Rule]:
     onset = Rule(diagnosis.onset, f"onset {diagnosis.onset}" if labelled else "", "onset", row=1)
     if diagnosis.last_healthy is None or not labelled:
         return [onset]
-    return [onset, Rule(diagnosis.last_healthy, f"last healthy {diagnosis.last_healthy}", "resume")]
+    return [onset, Rule(diagnosis.last_healthy, f"last healthy {diagnosis.last_healthy}", "resume", turn=0.45)]
 
 
 def _fan_words(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> str:

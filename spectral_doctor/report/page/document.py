@@ -72,7 +72,7 @@ def _title(diagnoses: Sequence[Diagnosis]) -> str:
 
 
 def _banner() -> Markup:
-    toggle = tag("button", "Dark", type="button", id="theme", aria_pressed="false", hidden=True)
+    toggle = tag("button", "Dark colours", type="button", id="theme", aria_pressed="false", hidden=True)
     return tag("header", tag("h1", "spectral-doctor report"), toggle, class_="banner")
 
 

@@ -41,13 +41,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Rule:
-    """A line across the plot at a value, with a label: upright at an x (`row` is its label's line), or level at a y."""
+    """A line across the plot at a value, with a label: upright at an x, or level at a y.
+
+    The label of an upright line stands above the plot in row `row`, to the left of the line where that lies
+    beyond `turn` of the width.
+    """
 
     value: float
     label: str
     class_: str
     upright: bool = True
     row: int = 0
+    turn: float = 0.7
 
 
 def step_axis(steps: Iterable[int]) -> Axis:
@@ -118,6 +123,7 @@ def plot(
             *(_rule(x if rule.upright else y, rule) for rule in rules),
             _curves(x, y, lines),
             *(_dot(x.at(at), y.at(value), line.class_) for line in lines for at, value in _points_to_dot(line)),
+            *(_rule_label(x if rule.upright else y, rule) for rule in rules if rule.label),
             *(tag("text", "×", class_="lost", x=_percent(x.at(at)), y="50%", dy=".32em") for at in lost),
         ]
     )
@@ -169,14 +175,19 @@ def _rule(axis: Axis, rule: Rule) -> Markup:
     place = axis.at(rule.value)
     if rule.upright:
         x = _percent(place)
-        line = tag("line", class_=f"rule {rule.class_}", x1=x, x2=x, y1="0", y2="100%")
-        side = "to-left" if place > 0.6 else "to-right"
-        text = tag("text", rule.label, class_=f"label {rule.class_} {side}", x=x, y=str(-8 - 16 * rule.row))
-    else:
-        y = _percent(1 - place)
-        line = tag("line", class_=f"rule {rule.class_}", x1="0", x2="100%", y1=y, y2=y)
-        text = tag("text", rule.label, class_=f"label {rule.class_} halo", x="4", y=y, dy="1.15em")
-    return joined([line, text if rule.label else None])
+        return tag("line", class_=f"rule {rule.class_}", x1=x, x2=x, y1="0", y2="100%")
+    y = _percent(1 - place)
+    return tag("line", class_=f"rule {rule.class_}", x1="0", x2="100%", y1=y, y2=y)
+
+
+def _rule_label(axis: Axis, rule: Rule) -> Markup:
+    """The label above an upright line, on the side where there is room, or beside the left end of a level one."""
+    place = axis.at(rule.value)
+    if rule.upright:
+        y = str(-8 - 16 * rule.row)
+        side = "to-left" if place > rule.turn else "to-right"
+        return tag("text", rule.label, class_=f"label {rule.class_} {side}", x=_percent(place), y=y)
+    return tag("text", rule.label, class_=f"label {rule.class_} left", x="-8", y=_percent(1 - place), dy=".32em")
 
 
 def _percent(place: float) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
 from spectral_doctor.errors import printable
@@ -12,16 +14,19 @@ from spectral_doctor.report.page.wording import layer_state, mark
 from spectral_doctor.report.rows import FORMS, layer_rows, number
 from spectral_doctor.trajectory.records import LayerTrajectory
 
+LONGEST_NAME = 35
+
 
 @dataclass(frozen=True)
 class LayerView:
-    """A layer as the page shows it: its records, its name, and its place in the network."""
+    """A layer as the page shows it: its records, its name, its place in the network, its name in little room."""
 
     finding: LayerFinding
     layer: LayerTrajectory
     name: str
     order: int
     anchor: str
+    short: str
 
     @property
     def data(self) -> dict[str, str | int]:
@@ -38,10 +43,22 @@ class LayerView:
 
 def layer_views(diagnosis: Diagnosis, prefix: str) -> list[LayerView]:
     """The layers of a diagnosis in network order."""
+    rows = layer_rows(diagnosis)
+    shorts = short_names([printable(name) for _, _, name in rows])
     return [
-        LayerView(finding, layer, name, order, f"{prefix}-layer-{order}")
-        for order, (finding, layer, name) in enumerate(layer_rows(diagnosis), start=1)
+        LayerView(finding, layer, name, order, f"{prefix}-layer-{order}", short)
+        for order, ((finding, layer, name), short) in enumerate(zip(rows, shorts, strict=True), start=1)
     ]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names of at most `LONGEST_NAME` characters: without the modules they all lie in, else without their middle."""
+    if all(len(name) <= LONGEST_NAME for name in names):
+        return list(names)
+    shared = commonprefix(names).rpartition(".")[0] if len(names) > 1 else ""
+    shorter = [f"…{name[len(shared) + 1 :]}" if shared else name for name in names]
+    half = (LONGEST_NAME - 1) // 2
+    return [name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}" for name in shorter]
 
 
 def verdict_sign(verdict: Verdict | None, word: str = "") -> Markup:
@@ -79,7 +96,7 @@ def _facts(view: LayerView) -> Markup:
     spectrum, plateau = view.layer.spectra[-1], finding.plateau[-1]
     rows, columns = identity.matrix_shape
     facts = [
-        ("σk/σ1", "NaN/Inf" if plateau is None else f"{plateau:.2f}"),
+        ("σk/σ1", "NaN/Inf" if plateau is None else f"{plateau:.2f}" if finding.plateau_index > 1 else "–"),
         ("k", str(finding.plateau_index)),
         ("deficit", "–" if finding.deficit is None or len(view.layer.spectra) == 1 else f"{finding.deficit:.2f}"),
         ("σ1", "NaN/Inf" if spectrum is None else number(spectrum.sigma_max)),

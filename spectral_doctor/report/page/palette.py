@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 FAN_LEVELS = 12
-HEAT_LEVELS = 11
+HEAT_LEVELS = 21
 
 _LIGHT = {
     "ground": "#faf9f6",
@@ -35,13 +35,13 @@ _DARK = {
     "quiet": "#767c88",
     "best": "#7fb4f2",
     "collapsed": "#ff9389",
-    "collapsed-ground": "#351c1b",
+    "collapsed-ground": "#2b1b1c",
     "declining": "#efbb52",
-    "declining-ground": "#2f2510",
+    "declining-ground": "#2a2314",
     "healthy": "#84d29a",
-    "healthy-ground": "#172a1e",
+    "healthy-ground": "#17251c",
     "unclear": "#c6abf0",
-    "unclear-ground": "#282037",
+    "unclear-ground": "#241f2e",
 }
 # The spectrum fan, early to late; and the heat map, from a plateau that is lost to one that is whole.
 _FAN = {"light": ("#2c1a5a", "#8c2981", "#d9542b", "#cf7a00"), "dark": ("#66719f", "#a266b5", "#f0775a", "#ffd873")}

@@ -35,17 +35,18 @@ def series_section(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: 
     views = layer_views(diagnosis, prefix)
     return tag(
         "article",
-        _verdict(diagnosis, prefix),
+        _verdict(diagnosis, curves, prefix),
         _findings(diagnosis),
         _courses(diagnosis, curves, prefix),
         _layers(diagnosis, views, prefix),
         _skipped(diagnosis),
+        tag("p", tag("a", "Back to the top", href="#main"), class_="muted back"),
         id=prefix,
         aria_labelledby=f"{prefix}-title",
     )
 
 
-def _verdict(diagnosis: Diagnosis, prefix: str) -> Markup:
+def _verdict(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -> Markup:
     """What a reader wants first: collapsed or not, since when, and where to go back to."""
     trajectory = diagnosis.trajectory
     class_, sign = mark(diagnosis.verdict)
@@ -63,14 +64,14 @@ def _verdict(diagnosis: Diagnosis, prefix: str) -> Markup:
         "header",
         title,
         tag("p", diagnosis.summary, class_="evidence"),
-        _answers(diagnosis),
-        tag("p", f"{span(trajectory)}. Taken for a discriminator: {trajectory.why}.", class_="muted"),
+        _answers(diagnosis, curves),
+        tag("p", f"{span(trajectory)} Taken for a discriminator: {trajectory.why}.", class_="muted"),
         *(tag("p", f"Note: {note}.", class_="muted") for note in trajectory.notes),
         class_=f"hero is-{class_}",
     )
 
 
-def _answers(diagnosis: Diagnosis) -> Markup:
+def _answers(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     """Since when, where to go back to, and how far the plateau fell, one beside the other."""
     when, known = since(diagnosis)
     where, checkpoint, why = advice(diagnosis)
@@ -81,6 +82,7 @@ def _answers(diagnosis: Diagnosis) -> Markup:
         ("Since", when, tag("p", known)),
         ("Go back to" if diagnosis.onset is not None else "Build on", where, joined([path, tag("p", why)])),
         ("Best plateau now", "–" if last is None else f"{last:.2f}", tag("p", _plateau_words(diagnosis, level))),
+        *(_metric_answer(curve) for curve in curves[:1]),
     ]
     return tag(
         "dl",
@@ -89,12 +91,20 @@ def _answers(diagnosis: Diagnosis) -> Markup:
     )
 
 
+def _metric_answer(curve: MetricCurve) -> tuple[str, str, Markup]:
+    """The first metric of a run, for the reader who wants to know what the samples did."""
+    value = f"{curve.values[-1]:.4g}" + ("" if curve.most is None else f" of {curve.most:.4g}")
+    best = "" if curve.best is None else f"At its best {curve.best[1]:.4g}, at {curve.best[0]}."
+    words = curve.name.replace(" ", "").isalpha()
+    return curve.name.capitalize() if words else curve.name, value, tag("p", best)
+
+
 def _plateau_words(diagnosis: Diagnosis, level: float) -> str:
     known = [state for state in diagnosis.states if state.best_plateau is not None]
     if len(known) < 2:
-        return f"Collapsed below {level:.2f}."
+        return f"Threshold {level:.2f}."
     best = max(known, key=lambda state: state.best_plateau or 0.0)
-    return f"At its best {best.best_plateau:.2f}, at {best.step}. Collapsed below {level:.2f}."
+    return f"At its best {best.best_plateau:.2f}, at {best.step}. Threshold {level:.2f}."
 
 
 def _findings(diagnosis: Diagnosis) -> Markup | None:
@@ -187,7 +197,7 @@ def _legend(diagnosis: Diagnosis) -> Markup:
     steps, unit = diagnosis.trajectory.steps, diagnosis.trajectory.step_unit
     text = "Each card: the singular values σj/σ1 over their index j. "
     if len(steps) == 1:
-        return tag("p", text, class_="muted")
+        return tag("p", text, class_="muted legend")
     width = 100 / FAN_LEVELS
     blocks = [
         tag("rect", class_=f"fan-{level}", x=f"{level * width:.2f}%", y="0", width=f"{width:.2f}%", height="100%")
@@ -196,7 +206,7 @@ def _legend(diagnosis: Diagnosis) -> Markup:
     scale = tag("svg", *blocks, class_="scale", aria_hidden="true")
     rest = " Below: σk/σ1 and σ1 over the steps"
     rest += "; the dotted line marks the onset." if diagnosis.onset is not None else "."
-    return tag("p", text, f"{unit} {steps[0]} ", scale, f" {unit} {steps[-1]}.", rest, class_="muted legend")
+    return tag("p", text, f"Colour: {unit} {steps[0]} ", scale, f" {steps[-1]}.", rest, class_="muted legend")
 
 
 def _skipped(diagnosis: Diagnosis) -> Markup | None:

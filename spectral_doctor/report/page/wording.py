@@ -35,23 +35,22 @@ def span(trajectory: SpectralTrajectory) -> str:
     """How many checkpoints a series has, over which steps, and where these were read from."""
     unit, steps = trajectory.step_unit, trajectory.steps
     if len(steps) == 1:
-        return "one checkpoint" + (f", {unit} {steps[0]}" if trajectory.step_source else "")
-    return f"{len(steps)} checkpoints, {unit} {steps[0]} to {steps[-1]} (from {trajectory.step_source})"
+        return "One checkpoint" + (f", {unit} {steps[0]}." if trajectory.step_source else ".")
+    return f"{len(steps)} checkpoints, {unit} {steps[0]} to {steps[-1]} (from {trajectory.step_source})."
 
 
 def advice(diagnosis: Diagnosis) -> tuple[str, str | None, str]:
     """What to do: a heading, the checkpoint it is about, and why."""
     unit = diagnosis.trajectory.step_unit
     if diagnosis.onset is not None and diagnosis.resume_from is not None:
-        why = (
-            f"The last healthy checkpoint before the onset, which lies between {unit} {diagnosis.last_healthy} "
-            f"and {diagnosis.onset}."
-        )
+        why = f"The last healthy checkpoint before the onset at {unit} {diagnosis.onset}."
         return f"{unit} {diagnosis.last_healthy}", diagnosis.resume_from, why
     if diagnosis.onset is not None:
         why = "No healthy checkpoint before the onset is among those given; add earlier ones to find one."
         return "no checkpoint known", None, why
     if diagnosis.resume_from is not None:
+        if len(diagnosis.trajectory.steps) == 1:
+            return "this checkpoint", diagnosis.resume_from, "It is the only one given."
         why = "No onset was found; this is the latest healthy checkpoint."
         return f"{unit} {diagnosis.last_healthy}", diagnosis.resume_from, why
     return "none", None, "No checkpoint among those given can be recommended."
@@ -60,10 +59,10 @@ def advice(diagnosis: Diagnosis) -> tuple[str, str | None, str]:
 def since(diagnosis: Diagnosis) -> tuple[str, str]:
     """Since when the spectrum has been falling, and how exactly that is known."""
     trajectory = diagnosis.trajectory
+    if len(trajectory.steps) == 1:
+        return "–" if diagnosis.onset is None else "unknown", "One checkpoint shows no onset."
     if diagnosis.onset is None:
         return "–", "No onset in this series."
-    if len(trajectory.steps) == 1:
-        return "unknown", "One checkpoint shows no onset."
     if diagnosis.onset == trajectory.steps[0]:
         return f"{trajectory.step_unit} {diagnosis.onset} or before", "Every checkpoint given is affected."
     index = trajectory.steps.index(diagnosis.onset)
