@@ -73,7 +73,7 @@ def _own_curves(steps: Sequence[int], checkpoints: Sequence[Path]) -> Iterable[M
         yield _curve("modes captured", modes, True, source, most=measured[-1][1].get("modes"))
         quality = {step: item["high_quality_fraction"] for step, item in measured if "high_quality_fraction" in item}
         if quality:
-            yield _curve("high-quality samples", quality, True, source, most=1.0)
+            yield _curve("share of high-quality samples", quality, True, source)
 
 
 def _evaluation(path: Path) -> dict[str, float] | None:

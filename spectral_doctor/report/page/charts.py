@@ -57,7 +57,7 @@ def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
     )
     return _figure(
         "Plateau σk/σ1",
-        f"Bold: the best of the {len(judged)} judged layers, which the verdict rests on. Grey: each of them. "
+        f"Bold: the best of the judged layers ({len(judged)}), which the verdict rests on. Grey: each of them. "
         f"Dashed: the collapse threshold, {level:.2f}. Across: {trajectory.step_unit}.",
         picture,
     )
@@ -66,7 +66,8 @@ def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
 def metric_chart(curve: MetricCurve, diagnosis: Diagnosis, x: Axis) -> Markup:
     """A metric over the same steps, with the same markers."""
     unit = diagnosis.trajectory.step_unit
-    y = value_axis(curve.values)
+    # Counts of modes are compared by their differences, distances by their ratios.
+    y = value_axis(curve.values, may_be_log=curve.higher_is_better is False)
     sentence = metric_sentence(curve, unit)
     picture = plot(
         f"{curve.name}: {course(curve.values, curve.steps, unit)}.",
@@ -86,7 +87,7 @@ def spectrum_fan(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> Mark
     """Every relative spectrum of a layer over its index, the early ones dark and the late ones bright."""
     rank, count = layer.identity.rank, len(layer.spectra)
     if rank == 1:
-        return tag("p", "One singular value: there is no spectrum to see.", class_="muted")
+        return tag("p", "One singular value: there is no spectrum to see.", class_="muted alone")
     indices = thinned(range(rank), MOST_POINTS)
     lines = []
     for index in thinned(range(count), MOST_SPECTRA):

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spectral_doctor.report.page.markup import Markup, joined, tag
-from spectral_doctor.report.rows import number
 
 _GRID = 1000
 _CLOSEST_TICKS = 0.17
@@ -62,17 +61,17 @@ def step_axis(steps: Iterable[int]) -> Axis:
     return Axis(low, high) if high > low else Axis(low - 0.5, high + 0.5)
 
 
-def value_axis(values: Iterable[float]) -> Axis:
+def value_axis(values: Iterable[float], *, may_be_log: bool = True) -> Axis:
     """From 0 to a round number above the largest value, from the least where it is negative.
 
-    Logarithmic where the values span more than two decades.
+    Logarithmic where the values span more than two decades and that is allowed.
     """
     known = list(values)
     largest, least = max(known, default=1.0), min(known, default=0.0)
     if least < 0.0:
         return Axis(least, largest if largest > least else 0.0)
     smallest = min((value for value in known if value > 0.0), default=1.0)
-    if largest > 100 * smallest:
+    if may_be_log and largest > 100 * smallest:
         # Beyond 1e308 there is no float.
         return Axis(
             10.0 ** math.floor(math.log10(smallest)), 10.0 ** min(math.ceil(math.log10(largest)), 308), log=True
@@ -100,7 +99,9 @@ def step_label(step: int) -> str:
 def value_ticks(axis: Axis) -> list[tuple[float, str]]:
     """Three values of an axis: its ends and the middle."""
     middle = math.sqrt(axis.low * axis.high) if axis.log else (axis.low + axis.high) / 2
-    return [(value, number(value)) for value in (axis.low, middle, axis.high)]
+    return [
+        (value, f"{value:.4g}" if axis.high < 10_000 else f"{value:.1e}") for value in (axis.low, middle, axis.high)
+    ]
 
 
 def plot(
@@ -127,7 +128,8 @@ def plot(
             *(tag("text", "×", class_="lost", x=_percent(x.at(at)), y="50%", dy=".32em") for at in lost),
         ]
     )
-    return tag("div", tag("svg", content, role="img", aria_label=label), class_=f"plot {size}")
+    marked = " marked" if any(rule.upright and rule.label for rule in rules) else ""
+    return tag("div", tag("svg", content, role="img", aria_label=label), class_=f"plot {size}{marked}")
 
 
 def _curves(x: Axis, y: Axis, lines: Sequence[Line]) -> Markup:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
 from spectral_doctor.errors import printable
@@ -15,6 +15,8 @@ from spectral_doctor.report.rows import FORMS, layer_rows, number
 from spectral_doctor.trajectory.records import LayerTrajectory
 
 LONGEST_NAME = 35
+# A module's name from its first letter to the number at its end.
+_INITIAL = re.compile(r"^([^\W\d]).*?(\d*)$")
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,20 @@ def layer_views(diagnosis: Diagnosis, prefix: str) -> list[LayerView]:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names of at most `LONGEST_NAME` characters: without the modules they all lie in, else without their middle."""
-    if all(len(name) <= LONGEST_NAME for name in names):
-        return list(names)
-    shared = commonprefix(names).rpartition(".")[0] if len(names) > 1 else ""
-    shorter = [f"…{name[len(shared) + 1 :]}" if shared else name for name in names]
+    """Names of at most `LONGEST_NAME` characters, or as they are where two would become the same."""
+    shorter = [_shortened(name) for name in names]
+    return shorter if len(set(shorter)) == len(set(names)) else list(names)
+
+
+def _shortened(name: str) -> str:
+    """A long name with its modules written as initials, `a.b.39.c1.weight`, the outermost first; else cut."""
+    parts = name.split(".")
+    for place in range(len(parts) - 1):
+        if len(".".join(parts)) > LONGEST_NAME:
+            parts[place] = _INITIAL.sub(r"\1\2", parts[place])
+    short = ".".join(parts)
     half = (LONGEST_NAME - 1) // 2
-    return [name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}" for name in shorter]
+    return short if len(short) <= LONGEST_NAME else f"{short[:half]}…{short[-half:]}"
 
 
 def verdict_sign(verdict: Verdict | None, word: str = "") -> Markup:
@@ -78,7 +87,9 @@ def layer_card(view: LayerView, diagnosis: Diagnosis) -> Markup:
     trajectory = diagnosis.trajectory
     several = len(trajectory.steps) > 1
     heading = tag("h4", view.name, id=view.anchor, class_="code", tabindex="-1")
-    small = [plateau_course(view.finding, diagnosis), sigma_course(view.layer, diagnosis)] if several else []
+    has_plateau = several and view.finding.plateau_index > 1
+    small = [plateau_course(view.finding, diagnosis)] if has_plateau else []
+    small += [sigma_course(view.layer, diagnosis)] if several else []
     return tag(
         "li",
         tag("div", heading, verdict_sign(view.finding.verdict, layer_state(view.finding)), class_="card-head"),

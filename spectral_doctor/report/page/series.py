@@ -56,7 +56,7 @@ def _verdict(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
         tag("span", tag("span", sign, aria_hidden="true"), f" {diagnosis.verdict.value}", class_="verdict"),
         " ",
         provisional,
-        tag("span", ": ", class_="unseen"),
+        tag("span", " for ", class_="unseen"),
         tag("span", trajectory.discriminator, class_="code whose"),
         id=f"{prefix}-title",
     )
