@@ -134,15 +134,18 @@ def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     names = [diagnosis.trajectory.step_unit, "verdict so far", "best plateau", "in layer", "deficit"]
     heads = [tag("th", name, scope="col") for name in (*names, *(curve.name for curve in curves), "checkpoint")]
     measured = [dict(zip(curve.steps, curve.values, strict=True)) for curve in curves]
+    paths = [Path(state.checkpoint) for state in diagnosis.states]
+    # Where each checkpoint is a folder, the files in them have one name.
+    unique = len({path.name for path in paths}) == len(paths)
     rows = []
-    for state in diagnosis.states:
+    for state, path in zip(diagnosis.states, paths, strict=True):
         cells: list[str] = [
             verdict_sign(state.verdict, state.verdict.value.lower()),
             "–" if state.best_plateau is None else f"{state.best_plateau:.3f}",
             tag("span", state.best_layer, class_="code"),
             "–" if state.deficit is None else f"{state.deficit:.3f}",
             *(f"{values[state.step]:.4g}" if state.step in values else "–" for values in measured),
-            tag("span", Path(state.checkpoint).name, class_="code"),
+            tag("span", path.name if unique else f"{path.parent.name}/{path.name}", class_="code"),
         ]
         rows.append(tag("tr", tag("th", str(state.step), scope="row"), *(tag("td", cell) for cell in cells)))
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="numbers")
