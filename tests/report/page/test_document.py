@@ -110,7 +110,8 @@ def test_the_first_lines_are_verdict_onset_and_where_to_go_back_to() -> None:
     assert text[start:].startswith(
         "▼ COLLAPSED provisional for netD Even the best layers have lost their plateau since step 300: "
         "the best plateau, in block1.c1, is 0.40, down from 0.98 at 100. Since step 300 Not yet at 200. "
-        "Go back to step 200 run/netD_200.pth The last healthy checkpoint before the onset at step 300. Best plateau now 0.40 At its best "
+        "Go back to step 200 run/netD_200.pth The last healthy checkpoint before the onset at step 300. "
+        "Best plateau now 0.40 At its best "
         "0.98, at 100. Threshold 0.80. 5 checkpoints, step 0 to 400 (from file name)."
     )
 
