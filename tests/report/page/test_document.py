@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -247,3 +249,15 @@ def test_long_series_stay_readable() -> None:
     assert "The line marks the onset at 15000." in page
     # The numbers of all 300 are in the layer's table and in that of the checkpoints.
     assert len(re.findall(r'<th scope="row">\d+</th>', text)) == 600
+
+
+def test_style_sheet_and_script_are_in_the_package() -> None:
+    """Every file of the package that is no module is named in its package data, else an installation lacks it."""
+    root = Path(__file__).parent.parent.parent.parent
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    package = root / "spectral_doctor"
+    patterns = settings["tool"]["setuptools"]["package-data"]["spectral_doctor"]
+    packaged = {path for pattern in patterns for path in package.glob(pattern)}
+    others = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert packaged == others
+    assert {path.name for path in others} >= {"page.css", "page.js"}
