@@ -18,7 +18,7 @@ from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
-from spectral_doctor.report.rows import FORMS, layer_rows, number
+from spectral_doctor.report.listing import FORMS, layer_rows
 from spectral_doctor.report.sparkline import sparkline
 from spectral_doctor.trajectory.records import LayerTrajectory
 
@@ -131,7 +131,7 @@ def _cells(finding: LayerFinding, layer: LayerTrajectory, name: str, layer_width
         Text(_shortened(printable(name), layer_width)),
         Text(f"{rows}×{columns}"),
         Text(FORMS.get(layer.identity.form, layer.identity.form)),
-        Text("NaN/Inf", style="bold red") if spectrum is None else Text(number(spectrum.sigma_max)),
+        Text("NaN/Inf", style="bold red") if spectrum is None else Text(_number(spectrum.sigma_max)),
         Text("" if plateau is None or finding.plateau_index < 2 else f"{plateau:.2f}"),
         Text("" if spectrum is None else f"{spectrum.plateau_width:.2f}"),
         Text("" if finding.deficit is None or len(layer.spectra) == 1 else f"{finding.deficit:.2f}"),
@@ -147,6 +147,10 @@ def _verdict_word(verdict: Verdict) -> Text:
 
 def _shortened(name: str, width: int) -> str:
     return name if len(name) <= width else f"…{name[len(name) - width + 1 :]}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if 0.001 <= value < 10_000 or value == 0 else f"{value:.1e}"
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:

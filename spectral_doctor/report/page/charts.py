@@ -18,7 +18,7 @@ from spectral_doctor.report.page.drawing import (
 )
 from spectral_doctor.report.page.markup import Markup, tag
 from spectral_doctor.report.page.palette import FAN_LEVELS
-from spectral_doctor.report.page.wording import course, metric_sentence
+from spectral_doctor.report.page.wording import course, metric_sentence, plateau_level
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
@@ -38,11 +38,13 @@ def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
     trajectory = diagnosis.trajectory
     best = [state.best_plateau for state in diagnosis.states]
     judged = [item for item in diagnosis.layers if item.verdict is not None]
-    level = diagnosis.thresholds.collapsed_below
+    level = plateau_level(diagnosis.thresholds)
+    threshold = "" if level is None else f" Collapse threshold {level:.2f}."
+    dashed = "" if level is None else f"Dashed: the collapse threshold, {level:.2f}. "
     onset = "" if diagnosis.onset is None else f" Onset at {diagnosis.onset}."
     text = course(best, trajectory.steps, trajectory.step_unit)
     picture = plot(
-        f"Plateau of the best layer: {text}. Collapse threshold {level:.2f}.{onset}",
+        f"Plateau of the best layer: {text}.{threshold}{onset}",
         "tall",
         x,
         _UNIT,
@@ -52,13 +54,13 @@ def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
         ],
         x_ticks=step_ticks(x, trajectory.steps),
         y_ticks=_UNIT_TICKS,
-        rules=[*_markers(diagnosis), Rule(level, f"{level:.2f}", "threshold", upright=False)],
+        rules=[*_markers(diagnosis), *_level(diagnosis, labelled=True)],
         lost=[step for step, value in zip(trajectory.steps, best, strict=True) if value is None],
     )
     return _figure(
         "Plateau σk/σ1",
         f"Bold: the best of the judged layers ({len(judged)}), which the verdict rests on. Grey: each of them. "
-        f"Dashed: the collapse threshold, {level:.2f}. Across: {trajectory.step_unit}.",
+        f"{dashed}Across: {trajectory.step_unit}.",
         picture,
     )
 
@@ -114,8 +116,7 @@ def spectrum_fan(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> Mark
 def plateau_course(finding: LayerFinding, diagnosis: Diagnosis) -> Markup:
     """σk/σ1 of one layer over the steps."""
     trajectory = diagnosis.trajectory
-    level = Rule(diagnosis.thresholds.collapsed_below, "", "threshold", upright=False)
-    rules = [level] if finding.verdict is not None else []
+    rules = _level(diagnosis, labelled=False) if finding.verdict is not None else []
     text = f"σk/σ1: {course(finding.plateau, trajectory.steps, trajectory.step_unit)}."
     return _small(text, "σk/σ1", finding.plateau, _UNIT, ((0.0, "0"), (1.0, "1")), diagnosis, rules)
 
@@ -170,6 +171,11 @@ def _markers(diagnosis: Diagnosis, *, labelled: bool = True) -> list[Rule]:
     if diagnosis.last_healthy is None or not labelled:
         return [onset]
     return [onset, Rule(diagnosis.last_healthy, f"last healthy {diagnosis.last_healthy}", "resume", turn=0.45)]
+
+
+def _level(diagnosis: Diagnosis, *, labelled: bool) -> list[Rule]:
+    level = plateau_level(diagnosis.thresholds)
+    return [] if level is None else [Rule(level, f"{level:.2f}" if labelled else "", "threshold", upright=False)]
 
 
 def _fan_words(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> str:

@@ -39,7 +39,13 @@ def heat_map(diagnosis: Diagnosis, views: Sequence[LayerView]) -> Markup:
         class_="heat dense" if dense else "heat",
         aria_label=caption,
     )
-    title = tag("p", tag("strong", "Heat map"), " ", tag("span", f"{caption}{_onset_words(onset)}", class_="muted"))
+    title = tag(
+        "p",
+        tag("strong", "Heat map"),
+        " ",
+        tag("span", f"{caption}{_onset_words(onset)}", class_="muted"),
+        class_="above",
+    )
     return joined([title, scroll_region("Heat map of the plateau", table)])
 
 

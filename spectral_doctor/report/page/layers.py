@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
 from spectral_doctor.errors import printable
+from spectral_doctor.report.listing import FORMS, layer_rows
 from spectral_doctor.report.page.charts import plateau_course, sigma_course, spectrum_fan
 from spectral_doctor.report.page.markup import Markup, joined, scroll_region, tag
-from spectral_doctor.report.page.wording import layer_state, mark
-from spectral_doctor.report.rows import FORMS, layer_rows, number
+from spectral_doctor.report.page.wording import layer_state, mark, number
 from spectral_doctor.trajectory.records import LayerTrajectory
 
 LONGEST_NAME = 35

@@ -12,9 +12,10 @@ from spectral_doctor.report.page.heat import heat_map
 from spectral_doctor.report.page.layers import LayerView, layer_card, layer_views, verdict_sign
 from spectral_doctor.report.page.markup import Markup, joined, scroll_region, tag
 from spectral_doctor.report.page.palette import FAN_LEVELS
-from spectral_doctor.report.page.wording import advice, by_reason, mark, since, span
+from spectral_doctor.report.page.wording import advice, by_reason, mark, plateau_level, since, span
 from spectral_doctor.trajectory.curves import MetricCurve
 
+MOST_ON_PAPER = 40
 _SORTS = (
     ("order", "network order"),
     ("plateau", "plateau, lowest first"),
@@ -77,11 +78,10 @@ def _answers(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     where, checkpoint, why = advice(diagnosis)
     path = None if checkpoint is None else tag("code", checkpoint, class_="path")
     last = diagnosis.states[-1].best_plateau
-    level = diagnosis.thresholds.collapsed_below
     answers = [
         ("Since", when, tag("p", known)),
         ("Go back to" if diagnosis.onset is not None else "Build on", where, joined([path, tag("p", why)])),
-        ("Best plateau now", "–" if last is None else f"{last:.2f}", tag("p", _plateau_words(diagnosis, level))),
+        ("Best plateau now", "–" if last is None else f"{last:.2f}", tag("p", _plateau_words(diagnosis))),
         *(_metric_answer(curve) for curve in curves[:1]),
     ]
     return tag(
@@ -99,12 +99,14 @@ def _metric_answer(curve: MetricCurve) -> tuple[str, str, Markup]:
     return curve.name.capitalize() if words else curve.name, value, tag("p", best)
 
 
-def _plateau_words(diagnosis: Diagnosis, level: float) -> str:
+def _plateau_words(diagnosis: Diagnosis) -> str:
+    level = plateau_level(diagnosis.thresholds)
+    threshold = "" if level is None else f"Threshold {level:.2f}."
     known = [state for state in diagnosis.states if state.best_plateau is not None]
     if len(known) < 2:
-        return f"Threshold {level:.2f}."
+        return threshold
     best = max(known, key=lambda state: state.best_plateau or 0.0)
-    return f"At its best {best.best_plateau:.2f}, at {best.step}. Threshold {level:.2f}."
+    return f"At its best {best.best_plateau:.2f}, at {best.step}. {threshold}"
 
 
 def _findings(diagnosis: Diagnosis) -> Markup | None:
@@ -132,7 +134,9 @@ def _courses(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
 def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     """Every checkpoint as a row: verdict so far, best plateau, metrics, path."""
     names = [diagnosis.trajectory.step_unit, "verdict so far", "best plateau", "in layer", "deficit"]
-    heads = [tag("th", name, scope="col") for name in (*names, *(curve.name for curve in curves), "checkpoint")]
+    names += [*(curve.name for curve in curves), "checkpoint"]
+    words = ("verdict so far", "in layer", "checkpoint")
+    heads = [tag("th", name, scope="col", class_="words" if name in words else None) for name in names]
     measured = [dict(zip(curve.steps, curve.values, strict=True)) for curve in curves]
     paths = [Path(state.checkpoint) for state in diagnosis.states]
     # Where each checkpoint is a folder, the files in them have one name.
@@ -142,15 +146,16 @@ def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
         cells: list[str] = [
             verdict_sign(state.verdict, state.verdict.value.lower()),
             "–" if state.best_plateau is None else f"{state.best_plateau:.3f}",
-            tag("span", state.best_layer, class_="code"),
+            tag("span", state.best_layer, class_="code words"),
             "–" if state.deficit is None else f"{state.deficit:.3f}",
             *(f"{values[state.step]:.4g}" if state.step in values else "–" for values in measured),
-            tag("span", path.name if unique else f"{path.parent.name}/{path.name}", class_="code"),
+            tag("span", path.name if unique else f"{path.parent.name}/{path.name}", class_="code words"),
         ]
         rows.append(tag("tr", tag("th", str(state.step), scope="row"), *(tag("td", cell) for cell in cells)))
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="numbers")
     name = "Every checkpoint as a table"
-    return tag("details", tag("summary", name), scroll_region(name, table), class_="on-paper")
+    on_paper = len(rows) <= MOST_ON_PAPER
+    return tag("details", tag("summary", name), scroll_region(name, table), class_="on-paper" if on_paper else None)
 
 
 def _layers(diagnosis: Diagnosis, views: Sequence[LayerView], prefix: str) -> Markup:

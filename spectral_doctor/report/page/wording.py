@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Thresholds, Verdict
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
@@ -17,6 +17,23 @@ _MARKS = {
 }
 UNCLEAR = ("unclear", "?")
 NOT_JUDGED = ("not-judged", "–")
+
+
+def number(value: float) -> str:
+    """Three significant digits, more before the point, and an exponent for the very large and the very small."""
+    if value == 0.0 or 0.001 <= value < 1000.0:
+        return f"{value:.3g}"
+    return f"{value:.0f}" if 1000.0 <= value < 100_000.0 else f"{value:.1e}"
+
+
+def plateau_level(thresholds: Thresholds) -> float | None:
+    """The plateau below which the best layer counts as collapsed; None where no single level decides."""
+    return thresholds.collapsed_below
+
+
+def thresholds_title(thresholds: Thresholds) -> str:
+    """What stands above the thresholds."""
+    return "Thresholds" + (" (provisional: published, not yet calibrated here)" if thresholds.provisional else "")
 
 
 def mark(verdict: Verdict | None) -> tuple[str, str]:

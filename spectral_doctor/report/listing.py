@@ -1,4 +1,4 @@
-"""The layers of a diagnosis as a report lists them, and the numbers as it writes them."""
+"""The layers of a diagnosis as a report for people lists them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,3 @@ def layer_rows(diagnosis: Diagnosis) -> list[tuple[LayerFinding, LayerTrajectory
             lowest = min(members, key=lambda pair: -1.0 if pair[0].plateau[-1] is None else pair[0].plateau[-1])
             rows.append((*lowest, f"{match['layer']} (lowest of {len(members)} groups)"))
     return rows
-
-
-def number(value: float) -> str:
-    """Three significant digits, with an exponent where the number is very large or very small."""
-    return f"{value:.3g}" if 0.001 <= value < 10_000 or value == 0 else f"{value:.1e}"
