@@ -54,13 +54,13 @@ def inspect(
         typer.Option("--exclude", metavar="GLOB", help="Leave out layers whose name matches; may be repeated."),
     ] = None,
     report_format: Annotated[ReportFormat, typer.Option("--format", help="How to report.")] = ReportFormat.TEXT,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file."),
-    ] = None,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write the report as one HTML page, to look at and to keep."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file."),
     ] = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")] = FailOn.NEVER,
     explain: Annotated[
@@ -69,8 +69,8 @@ def inspect(
 ) -> None:
     """Report the spectra of the discriminators found in PATH, with a verdict, its onset, and where to resume."""
     with speaking_plainly():
-        _check_output("--plot", plot, (".png", ".svg", ".pdf"), paths)
         _check_output("--html", html, (".html", ".htm"), paths)
+        _check_plot(plot, paths)
         from spectral_doctor.inspection import inspect_paths
 
         with _progress_bar() as progress:
@@ -114,6 +114,10 @@ def _print_report(inspection: Inspection, report_format: ReportFormat, explain: 
     width = terminal.width if terminal.is_terminal else 80
     color = terminal.is_terminal and terminal.color_system is not None and not terminal.no_color
     sys.stdout.write(render_text(inspection, width=max(width, 80), color=color, explain=explain))
+
+
+def _check_plot(plot: Path | None, paths: list[str]) -> None:
+    _check_output("--plot", plot, (".png", ".svg", ".pdf"), paths)
 
 
 def _check_output(option: str, path: Path | None, endings: tuple[str, ...], inputs: Iterable[str]) -> None:
