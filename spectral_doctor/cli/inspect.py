@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -54,6 +54,10 @@ def inspect(
         typer.Option("--exclude", metavar="GLOB", help="Leave out layers whose name matches; may be repeated."),
     ] = None,
     report_format: Annotated[ReportFormat, typer.Option("--format", help="How to report.")] = ReportFormat.TEXT,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the report as one HTML page, to look at and to keep."),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file."),
@@ -65,6 +69,7 @@ def inspect(
 ) -> None:
     """Report the spectra of the discriminators found in PATH, with a verdict, its onset, and where to resume."""
     with speaking_plainly():
+        _check_output("--html", html, (".html", ".htm"), paths)
         _check_plot(plot, paths)
         from spectral_doctor.inspection import inspect_paths
 
@@ -73,6 +78,8 @@ def inspect(
         _print_report(inspection, report_format, explain)
         if plot is not None:
             _write_plot(inspection, plot)
+        if html is not None:
+            _write_html(inspection, html)
         if _fails(inspection, fail_on):
             raise typer.Exit(ExitCode.FINDINGS)
 
@@ -110,26 +117,51 @@ def _print_report(inspection: Inspection, report_format: ReportFormat, explain: 
 
 
 def _check_plot(plot: Path | None, paths: list[str]) -> None:
-    if plot is None:
+    _check_output("--plot", plot, (".png", ".svg", ".pdf"), paths)
+
+
+def _check_output(option: str, path: Path | None, endings: tuple[str, ...], inputs: Iterable[str]) -> None:
+    """Refuse a file that cannot be written, before the work of examining is done."""
+    if path is None:
         return
-    plot_format = plot.suffix.lower().removeprefix(".")
-    if plot_format not in ("png", "svg", "pdf"):
-        raise UsageError(f"--plot {printable(plot)}: expected a file that ends in .png, .svg or .pdf.")
-    if not plot.parent.is_dir():
-        raise UsageError(f"--plot {printable(plot)}: the folder '{printable(plot.parent)}' does not exist.")
-    if any(plot.resolve() == Path(path).resolve() for path in paths):
-        raise UsageError(f"--plot {printable(plot)}: is one of the inputs, which are never overwritten.")
+    if path.suffix.lower() not in endings:
+        expected = f"{', '.join(endings[:-1])} or {endings[-1]}"
+        raise UsageError(f"{option} {printable(path)}: expected a file that ends in {expected}.")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {printable(path)}: the folder '{printable(path.parent)}' does not exist.")
+    _refuse_input(option, path, inputs)
+
+
+def _refuse_input(option: str, path: Path, inputs: Iterable[str]) -> None:
+    if any(path.resolve() == Path(given).resolve() for given in inputs):
+        raise UsageError(f"{option} {printable(path)}: is one of the inputs, which are never overwritten.")
 
 
 def _write_plot(inspection: Inspection, plot: Path) -> None:
-    from spectral_doctor.checkpoints.writing import write_atomically
     from spectral_doctor.report.figures import draw, render_figure
 
     figure = draw(inspection.diagnoses)
+    _write(inspection, "--plot", plot, render_figure(figure, plot.suffix.lower().removeprefix(".")))
+
+
+def _write_html(inspection: Inspection, html: Path) -> None:
+    from spectral_doctor.report.page import render_page
+    from spectral_doctor.trajectory.curves import read_curves
+
+    curves = [read_curves(diagnosis.trajectory) for diagnosis in inspection.diagnoses]
+    _write(inspection, "--html", html, render_page(inspection, curves).encode("utf-8"))
+
+
+def _write(inspection: Inspection, option: str, path: Path, content: bytes) -> None:
+    """Write a file that is no checkpoint found in the folders given; what is there before stays until the end."""
+    from spectral_doctor.checkpoints.writing import write_atomically
+
+    for diagnosis in inspection.diagnoses:
+        _refuse_input(option, path, diagnosis.trajectory.checkpoints)
     try:
-        write_atomically(plot, render_figure(figure, plot.suffix.lower().removeprefix(".")))
+        write_atomically(path, content)
     except OSError as error:
-        raise UsageError(f"--plot {printable(plot)}: cannot be written: {error.strerror}.") from error
+        raise UsageError(f"{option} {printable(path)}: cannot be written: {error.strerror}.") from error
 
 
 def _fails(inspection: Inspection, fail_on: FailOn) -> bool:

@@ -18,6 +18,7 @@ from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.report.listing import FORMS, layer_rows
 from spectral_doctor.report.sparkline import sparkline
 from spectral_doctor.trajectory.records import LayerTrajectory
 
@@ -27,8 +28,6 @@ _STYLES = {
     Verdict.COLLAPSED: "bold red",
     Verdict.NOT_ENOUGH_EVIDENCE: "magenta",
 }
-_FORMS = {"plain": "–", "spectral norm": "SN", "weight norm": "WN", "spectral regularisation": "SR"}
-_GROUP = re.compile(r"^(?P<layer>.*)\[group \d+/(?P<count>\d+)\]$")
 # Spaces at the end of a line, also those that a colour code closes.
 _TRAILING = re.compile(r"\s+((?:\x1b\[[0-9;]*m)*)\s*$")
 _SHOWN = 4
@@ -118,26 +117,9 @@ def _table(diagnosis: Diagnosis, width: int) -> Table:
     table.add_column("deficit", justify="right", no_wrap=True)
     table.add_column("trend", no_wrap=True, width=_TREND_WIDTH)
     table.add_column("layer is", no_wrap=True)
-    for finding, layer, name in _rows(diagnosis):
+    for finding, layer, name in layer_rows(diagnosis):
         table.add_row(*_cells(finding, layer, name, layer_width))
     return table
-
-
-def _rows(diagnosis: Diagnosis) -> list[tuple[LayerFinding, LayerTrajectory, str]]:
-    """One row a layer; of a grouped convolution, the group with the lowest plateau."""
-    rows: list[tuple[LayerFinding, LayerTrajectory, str]] = []
-    groups: dict[str, list[tuple[LayerFinding, LayerTrajectory]]] = defaultdict(list)
-    for finding, layer in zip(diagnosis.layers, diagnosis.trajectory.layers, strict=True):
-        match = _GROUP.match(layer.name)
-        if not match:
-            rows.append((finding, layer, layer.name))
-            continue
-        members = groups[match["layer"]]
-        members.append((finding, layer))
-        if len(members) == int(match["count"]):
-            lowest = min(members, key=lambda pair: -1.0 if pair[0].plateau[-1] is None else pair[0].plateau[-1])
-            rows.append((*lowest, f"{match['layer']} (lowest of {len(members)} groups)"))
-    return rows
 
 
 def _cells(finding: LayerFinding, layer: LayerTrajectory, name: str, layer_width: int) -> list[Text]:
@@ -148,7 +130,7 @@ def _cells(finding: LayerFinding, layer: LayerTrajectory, name: str, layer_width
     return [
         Text(_shortened(printable(name), layer_width)),
         Text(f"{rows}×{columns}"),
-        Text(_FORMS.get(layer.identity.form, layer.identity.form)),
+        Text(FORMS.get(layer.identity.form, layer.identity.form)),
         Text("NaN/Inf", style="bold red") if spectrum is None else Text(_number(spectrum.sigma_max)),
         Text("" if plateau is None or finding.plateau_index < 2 else f"{plateau:.2f}"),
         Text("" if spectrum is None else f"{spectrum.plateau_width:.2f}"),

@@ -212,6 +212,47 @@ def test_a_plot_is_written_and_inputs_never_are(tmp_path: Path) -> None:
     assert sorted(item.name for item in tmp_path.iterdir()) == ["netD_2.png", "spectra.png"]
 
 
+def test_a_page_is_written_and_inputs_never_are(tmp_path: Path) -> None:
+    """The whole report as HTML beside that on stdout; what is a checkpoint stays one, whatever its name."""
+    path = save(tmp_path / "run", "netD_1.pth", as_spectral_norm(COLLAPSED))
+    page = tmp_path / "report.html"
+    page.write_text("an older report")
+    result = run("inspect", path, "--html", page, "--fail-on", "collapsed")
+    assert result.returncode == 1
+    assert "COLLAPSED (provisional)" in result.stdout
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert "<title>COLLAPSED: netD (spectral-doctor)</title>" in text
+    assert run("inspect", path, "--html", page).returncode == 0
+    assert page.read_text(encoding="utf-8") == text
+    disguised = path.rename(path.with_name("netD_1.html"))
+    before = disguised.read_bytes()
+    for given in (disguised, disguised.parent):
+        refused = run("inspect", given, "--html", disguised)
+        assert refused.returncode == ExitCode.USAGE
+        assert refused.stderr == f"error: --html {disguised}: is one of the inputs, which are never overwritten.\n"
+    assert disguised.read_bytes() == before
+    assert sorted(item.name for item in tmp_path.rglob("*")) == ["netD_1.html", "report.html", "run"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("report.pdf", "expected a file that ends in .html or .htm."),
+        ("none/report.html", "the folder '{folder}/none' does not exist."),
+        ("taken.html", "cannot be written: Is a directory."),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_a_usage_error(tmp_path: Path, name: str, reason: str) -> None:
+    """Said in one line, and before the work where that is possible."""
+    path = save(tmp_path, "netD_1.pth", small_discriminator())
+    (tmp_path / "taken.html").mkdir()
+    result = run("inspect", path, "--html", tmp_path / name)
+    assert result.returncode == ExitCode.USAGE
+    assert result.stderr == f"error: --html {tmp_path / name}: {reason.format(folder=tmp_path)}\n"
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["netD_1.pth", "taken.html"]
+
+
 def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     """Keys with escape sequences reach neither the terminal nor the JSON raw."""
     path = save(tmp_path, "netD.pt", {"\x1b[31mconv.weight": torch.randn(16, 16), "a\nb.weight": torch.randn(16, 16)})
