@@ -22,18 +22,19 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("trajectory", "gan"),
     ("diagnosis",),
     ("inspection", "training"),
-    ("treatment",),
+    ("treatment", "gate"),
     ("report",),
-    ("cli",),
+    ("cli", "pytest_plugin"),
 )
 THIRD_PARTIES = {
     "safetensors": ("checkpoints",),
     "typer": ("cli",),
     "rich": ("cli", "report"),
+    "pytest": ("pytest_plugin",),
     # The glyphs of the built-in image data are drawn with matplotlib's own fonts.
     "matplotlib": ("report", "gan"),
 }
-WITHOUT_TORCH = ("errors", "diagnosis", "report", "inspection", "cli")
+WITHOUT_TORCH = ("errors", "diagnosis", "gate", "report", "inspection", "cli", "pytest_plugin")
 
 
 def room_of(module: str) -> str:

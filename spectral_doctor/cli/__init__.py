@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from spectral_doctor.cli.check import check
 from spectral_doctor.cli.fix import fix
 from spectral_doctor.cli.inspect import inspect
+from spectral_doctor.cli.rule import rule
 from spectral_doctor.cli.train import recipes, train
 from spectral_doctor.version import __version__
 
@@ -21,6 +23,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(inspect)
+app.command()(check)
+app.command()(rule)
+
 app.command()(fix)
 app.command()(train)
 app.command()(recipes)
