@@ -31,7 +31,8 @@ class Key:
     @property
     def fingerprint(self) -> str:
         """The key as 64 hexadecimal digits, for formats that want a fingerprint."""
-        return hashlib.sha256("\0".join((self.rule, self.discriminator, self.layer)).encode()).hexdigest()
+        text = "\0".join((self.rule, self.discriminator, self.layer))
+        return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def normalised(layer: str) -> str:
@@ -60,6 +61,12 @@ class Problem:
     def key(self) -> Key:
         """The problem's identity over runs."""
         return Key(self.rule.code, self.discriminator, normalised(self.layer))
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the key; of a file that was not read, which has no key of its own, that of its sentence."""
+        key = self.key if self.rule.code != "SD302" else Key(self.rule.code, "", self.sentence)
+        return key.fingerprint
 
     @property
     def fails(self) -> bool:

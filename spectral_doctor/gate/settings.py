@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -174,7 +174,7 @@ def _switch(value: Any, label: str) -> bool:
 def _levels(value: Any, label: str) -> dict[str, Level]:
     names = [item.value for item in Level]
     levels = {}
-    for code, name in _pairs(value, label, "=", "CODE=LEVEL"):
+    for code, name in _pairs(value, label, ",", "=", "CODE=LEVEL"):
         if name not in names:
             raise _unexpected(name, f"{label} {printable(code)}", f"one of {listed(names)}")
         levels[rule_named(code).code] = Level(name)
@@ -182,20 +182,21 @@ def _levels(value: Any, label: str) -> dict[str, Level]:
 
 
 def _layer_ignores(value: Any, label: str) -> tuple[tuple[str, frozenset[str]], ...]:
-    pairs = _pairs(value, label, ":", "GLOB:CODES", unsplit=True)
+    # Codes are separated by commas, so that several pairs in one text need another sign.
+    pairs = _pairs(value, label, ";", ":", "GLOB:CODES")
     return tuple((glob, _codes(codes, f"{label} {printable(glob)}")) for glob, codes in pairs)
 
 
-def _pairs(value: Any, label: str, sign: str, form: str, *, unsplit: bool = False) -> Iterable[tuple[str, Any]]:
+def _pairs(value: Any, label: str, between: str, within: str, form: str) -> list[tuple[str, Any]]:
+    """The pairs of a table, of a text, or of a list of texts; a text is cut at its last sign, for globs hold any."""
     if isinstance(value, Mapping):
         return [(str(key), item) for key, item in value.items()]
-    if isinstance(value, str):
-        value = value.split(";") if unsplit else value.split(",")
-    if not isinstance(value, list):
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
         raise _unexpected(value, label, f"a table, or {form}")
     pairs = []
-    for text in value:
-        first, found, second = str(text).strip().rpartition(sign) if unsplit else str(text).strip().partition(sign)
+    for text in (part.strip() for item in texts for part in str(item).split(between)):
+        first, found, second = text.rpartition(within)
         if not found or not first or not second:
             raise _unexpected(text, label, form)
         pairs.append((first, second))

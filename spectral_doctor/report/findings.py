@@ -60,7 +60,7 @@ def _finding(problem: Problem) -> dict[str, Any]:
         "checkpoint": problem.checkpoint,
         "step": problem.step,
         "message": problem.sentence,
-        "fingerprint": problem.key.fingerprint,
+        "fingerprint": problem.fingerprint,
     }
 
 

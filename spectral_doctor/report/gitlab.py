@@ -16,12 +16,12 @@ _NO_FILE = "."
 def render_gitlab(outcome: CheckOutcome) -> str:
     """A JSON list with one entry a problem; GitLab itself compares them with the target branch by fingerprint."""
     # GitLab refuses two entries of one fingerprint, as the groups of one convolution have.
-    unique = {problem.key: problem for problem in reversed(outcome.problems)}
+    unique = {problem.fingerprint: problem for problem in reversed(outcome.problems)}
     entries = [
         {
             "description": f"{title(problem)}: {sentence(problem)}",
             "check_name": problem.rule.code,
-            "fingerprint": problem.key.fingerprint,
+            "fingerprint": problem.fingerprint,
             "severity": "info" if problem.known else _SEVERITY[problem.level],
             "location": {
                 "path": relative_path(problem.checkpoint, outcome.root) or _NO_FILE,

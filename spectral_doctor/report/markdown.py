@@ -14,7 +14,7 @@ from spectral_doctor.report.sparkline import sparkline
 WORST = 5
 _TREND = 12
 # Everything that Markdown or HTML would read as more than text.
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~$&!@:])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~$&!@]|:(?=/))")
 
 
 def render_markdown(outcome: CheckOutcome) -> str:

@@ -71,7 +71,7 @@ def _result(problem: Problem, outcome: CheckOutcome) -> dict[str, Any]:
         "ruleIndex": _CODES.index(problem.rule.code),
         "level": _LEVEL[problem.level],
         "message": {"text": sentence(problem)},
-        "partialFingerprints": {FINGERPRINT: problem.key.fingerprint},
+        "partialFingerprints": {FINGERPRINT: problem.fingerprint},
         **_locations(problem.discriminator, problem.layer, relative_path(problem.checkpoint, outcome.root)),
     }
     if problem.step is not None:
@@ -99,7 +99,7 @@ def _locations(discriminator: str, layer: str, path: str) -> dict[str, Any]:
     if path:
         # Code scanning asks for a line; a checkpoint has none, so it is the first.
         location["physicalLocation"] = {
-            "artifactLocation": {"uri": quote(path), "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": {"uri": quote(path, errors="backslashreplace"), "uriBaseId": "%SRCROOT%"},
             "region": {"startLine": 1},
         }
     if discriminator:
