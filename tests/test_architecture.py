@@ -22,7 +22,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("trajectory", "gan"),
     ("diagnosis",),
     ("inspection", "training"),
-    ("treatment", "gate"),
+    ("treatment", "gate", "following"),
     ("report",),
     ("cli", "pytest_plugin"),
 )

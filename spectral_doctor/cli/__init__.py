@@ -13,6 +13,7 @@ from spectral_doctor.cli.fix import fix
 from spectral_doctor.cli.inspect import inspect
 from spectral_doctor.cli.rule import rule
 from spectral_doctor.cli.train import recipes, train
+from spectral_doctor.cli.watch import watch
 from spectral_doctor.version import __version__
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(inspect)
 app.command()(check)
 app.command()(rule)
+app.command()(watch)
 
 app.command()(fix)
 app.command()(train)
