@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from spectral_doctor import following
+from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.following import Follower, signature
 from tests.builders import save, small_discriminator
@@ -60,11 +61,10 @@ def clock() -> Clock:
 def test_a_file_is_examined_once(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has been examined is not opened again; what is new is."""
     opened: list[str] = []
-    real = following.load_checkpoint
 
     def counting(path: Path, **options: object) -> object:
         opened.append(path.name)
-        return real(path, **options)  # type: ignore[arg-type]
+        return load_checkpoint(path, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(following, "load_checkpoint", counting)
     follower = Follower(tmp_path, clock=clock)

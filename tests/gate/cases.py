@@ -12,7 +12,7 @@ from tests.builders import layer_over_steps, series
 
 SUMMARY = "Even the best layers have lost their plateau since step 300."
 TORN = "run/netD_500.pth: cannot be read: a zip file without its end."
-LAYERS = {
+LAYERS: dict[str, tuple[list[float | None], Verdict | None]] = {
     "body.c1": ([0.97, 0.98, 0.96, 0.70, 0.40], Verdict.COLLAPSED),
     "body.c2": ([0.95, 0.97, 0.95, 0.90, None], Verdict.NOT_ENOUGH_EVIDENCE),
     "head": ([0.90, 0.90, 0.90, 0.90, 0.90], None),
