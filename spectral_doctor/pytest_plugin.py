@@ -41,11 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(INI, "paths that --spectral-doctor checks when it is not given", type="paths", default=[])
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # before -k and -m choose among the items
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add the items of the paths that were named."""
-    given = [str(config.invocation_params.dir / path) for path in config.getoption(OPTION)]
-    paths = given or [str(path) for path in config.getini(INI)]
+    paths = config.getoption(OPTION) or [str(path) for path in config.getini(INI)]
     if paths:
         collector: SpectralCollector = SpectralCollector.from_parent(session, name="spectral-doctor")
         items += collector.with_paths(paths).collect()
@@ -61,7 +60,7 @@ class SpectralCollector(pytest.Collector):
         self.paths = tuple(paths)
         return self
 
-    def collect(self) -> list[pytest.Item]:  # type: ignore[override]
+    def collect(self) -> list[pytest.Item]:
         """Check, and give every discriminator its item; a usage error ends the run of pytest."""
         from spectral_doctor.gate.checking import check_paths, load_settings
 
