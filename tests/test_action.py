@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from spectral_doctor.cli import app
 from tests.cli.test_check import collapsed, healthy
 
 ROOT = Path(__file__).parents[1]
@@ -30,24 +32,21 @@ def environment(**changes: str) -> dict[str, str]:
 
 def git(folder: Path, *arguments: str) -> None:
     """Run git as nobody in particular."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
     name = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org", "-c", "init.defaultBranch=main"]
     subprocess.run(["git", *name, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with a good and a bad run, and the history of each."""
     folder = tmp_path / "repository"
     folder.mkdir()
+    monkeypatch.chdir(folder)
     for name, build in (("good", healthy), ("bad", collapsed)):
         build(folder / name)
-        result = subprocess.run(
-            [sys.executable, "-m", "spectral_doctor", "inspect", name, "--format", "json"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        result = CliRunner().invoke(app, ["inspect", name, "--format", "json"])
         (folder / f"spectral-history-{name}.json").write_text(result.stdout)
     git(folder, "init")
     return folder
@@ -168,7 +167,6 @@ def test_the_hook_of_checkpoints_takes_the_paths_of_the_settings(repository: Pat
     assert "- exit code: 2" in pre_commit(repository, "spectral-doctor-checkpoints").stdout
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_an_emptied_repository_has_nothing_to_check(repository: Path) -> None:
     """No history tracked: the hook is skipped by pre-commit, which says so."""
     for path in repository.glob("spectral-history-*.json"):
