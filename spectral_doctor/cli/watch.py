@@ -10,7 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from spectral_doctor.following import Follower
     from spectral_doctor.gate.records import CheckOutcome, Problem
     from spectral_doctor.gate.settings import GateSettings
+    from spectral_doctor.inspection import Inspection
+    from spectral_doctor.training.tracking import Tracker
 
 FINDING_PREFIX = "SPECTRAL_FINDING_"
 _PAUSE = 0.25
@@ -45,6 +47,12 @@ def watch(
     ] = None,
     history: Annotated[
         Path | None, typer.Option("--history", metavar="FILE", help="Keep all spectra seen here, as JSON.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", metavar="DIR", help="Scalars of every checkpoint, into DIR.")
+    ] = None,
+    tracker: Annotated[
+        str | None, typer.Option("--tracker", metavar="FILE.PY:FUNCTION", help="Called with each checkpoint's numbers.")
     ] = None,
     select: Annotated[list[str] | None, typer.Option("--select", metavar="CODES", help="Only these rules.")] = None,
     ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="CODES", help="Not these rules.")] = None,
@@ -75,58 +83,84 @@ def watch(
             raise MissingPath(folder) if not folder.exists() else UsageError(f"{printable(folder)}: not a folder.")
         arguments = _arguments(command)
         _check_history(history, folder)
-        code = _follow(folder, settings, interval, once, arguments, history)
+        wishes = _Wishes(settings, interval, once, arguments, history, _trackers(tensorboard, tracker))
+        code = _follow(folder, wishes)
         if code:
             raise typer.Exit(code)
 
 
-def _follow(
-    folder: Path, settings: GateSettings, interval: float, once: bool, arguments: Sequence[str], history: Path | None
-) -> int:
+@dataclass(frozen=True)
+class _Wishes:
+    """What a watch was asked for."""
+
+    settings: GateSettings
+    interval: float
+    once: bool
+    command: Sequence[str]
+    history: Path | None
+    trackers: Sequence[Tracker]
+
+
+def _follow(folder: Path, wishes: _Wishes) -> int:
     from spectral_doctor.cli.watching import View
     from spectral_doctor.following import Follower
 
-    follower = Follower(folder, discriminator=settings.discriminator, exclude=settings.exclude)
+    follower = Follower(folder, discriminator=wishes.settings.discriminator, exclude=wishes.settings.exclude)
     with _signals() as received, View(folder) as view:
         waited = 0.0
         while True:
-            outcome, waiting = _look(follower, settings, received, view, arguments, history)
+            outcome, waiting = _look(follower, wishes, received, view)
             if received.signal:
                 return 128 + received.signal
             if outcome.fails:
                 return ExitCode.FINDINGS
-            if once and (not waiting or waited > _LONGEST_WAIT):
+            if wishes.once and (not waiting or waited > _LONGEST_WAIT):
                 if not outcome.inspection.diagnoses:
                     raise NoCheckpoints([folder], len(outcome.inspection.left_out))
                 return ExitCode.HEALTHY
-            pause = _PAUSE if once else interval
+            pause = _PAUSE if wishes.once else wishes.interval
             waited += pause
             received.event.wait(pause)
 
 
-def _look(
-    follower: Follower,
-    settings: GateSettings,
-    received: _Received,
-    view: View,
-    arguments: Sequence[str],
-    history: Path | None,
-) -> tuple[CheckOutcome, int]:
-    from spectral_doctor.checkpoints.writing import write_atomically
+def _look(follower: Follower, wishes: _Wishes, received: _Received, view: View) -> tuple[CheckOutcome, int]:
+    """Look once, and tell the terminal, the history, the trackers and the user's command what is new."""
     from spectral_doctor.gate.judging import judge
-    from spectral_doctor.report.document import render_json
+    from spectral_doctor.report.watching import state_values
 
     look = follower.look(received.event.is_set)
-    outcome = judge(look.inspection, settings, str(Path.cwd()))
-    if look.examined and history is not None:
-        try:
-            write_atomically(history, (render_json(look.inspection) + "\n").encode("utf-8", "backslashreplace"))
-        except OSError as error:
-            raise UsageError(f"--history {printable(history)}: cannot be written: {error.strerror}.") from error
-    for group in view.show(outcome):
-        if arguments:
-            _execute(arguments, group, outcome)
+    outcome = judge(look.inspection, wishes.settings, str(Path.cwd()))
+    if look.examined and wishes.history is not None:
+        _write_history(wishes.history, look.inspection)
+    groups = view.show(outcome)
+    for diagnosis, index in view.fresh:
+        for track in wishes.trackers:
+            track(diagnosis.states[index].step, state_values(diagnosis, index))
+    for group in groups:
+        if wishes.command:
+            _execute(wishes.command, group, outcome)
     return outcome, look.waiting
+
+
+def _write_history(history: Path, inspection: Inspection) -> None:
+    from spectral_doctor.checkpoints.writing import write_atomically
+    from spectral_doctor.report.document import render_json
+
+    try:
+        write_atomically(history, (render_json(inspection) + "\n").encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise UsageError(f"--history {printable(history)}: cannot be written: {error.strerror}.") from error
+
+
+def _trackers(tensorboard: Path | None, tracker: str | None) -> list[Tracker]:
+    from spectral_doctor.cli.tracking import own_tracker
+
+    trackers = [own_tracker(tracker)] if tracker else []
+    if tensorboard is not None:
+        from spectral_doctor.training.tracking import tensorboard_tracker
+
+        trackers.append(tensorboard_tracker(tensorboard))
+    return trackers
 
 
 def _execute(arguments: Sequence[str], group: tuple[Problem, ...], outcome: CheckOutcome) -> None:

@@ -9,10 +9,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
 from spectral_doctor.report.problems import by_rule, group_sentence, title
-from spectral_doctor.report.watching import StateKey, live_table, states
+from spectral_doctor.report.watching import StateKey, live_table, state_line, states
 
 
 class View:
@@ -22,6 +23,8 @@ class View:
         self.console = console or Console(highlight=False)
         self.folder = folder
         self.told: set[StateKey] = set()
+        # The states that the last look found: of each the diagnosis and its place there.
+        self.fresh: list[tuple[Diagnosis, int]] = []
         self.found: set[Key] = set()
         self.failures: set[str] = set()
         self.live = Live(self._waiting(), console=self.console, refresh_per_second=4)
@@ -37,10 +40,9 @@ class View:
 
     def show(self, outcome: CheckOutcome) -> list[tuple[Problem, ...]]:
         """Say what is new, and return the findings that are, those of one rule and discriminator together."""
-        for key, line in states(outcome.inspection):
-            if key not in self.told:
-                self.told.add(key)
-                self._print(line)
+        self.fresh = [(diagnosis, index) for key, diagnosis, index in states(outcome.inspection) if self._add(key)]
+        for diagnosis, index in self.fresh:
+            self._print(state_line(diagnosis, index))
         new = [item for item in outcome.problems if self._is_new(item)]
         self.found = {item.key for item in outcome.problems}
         self.failures = set(outcome.inspection.failures)
@@ -50,6 +52,11 @@ class View:
         if outcome.inspection.diagnoses:
             self.live.update(Group(live_table(outcome.inspection), self._waiting()))
         return groups
+
+    def _add(self, key: StateKey) -> bool:
+        new = key not in self.told
+        self.told.add(key)
+        return new
 
     def _is_new(self, problem: Problem) -> bool:
         if problem.rule.code == "SD302":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -150,6 +151,37 @@ def test_settings_of_check_that_ask_for_the_end_of_a_run_do_not_stop_a_watch() -
     old(collapsed(Path("run")))
     old(torn(Path("run")))
     assert watch("run", "--once").exit_code == ExitCode.HEALTHY
+
+
+def test_a_tracker_gets_every_state_once() -> None:
+    """A function of the user's own, called with the step and a flat dict of numbers."""
+    Path("run").mkdir()
+    for step in (1, 2):
+        old(save(Path("run"), f"netD_{step}.pth", as_spectral_norm(small_discriminator(seed=step))))
+    Path("mine.py").write_text(
+        "import json, pathlib\ndef track(step, values):\n"
+        "    with pathlib.Path('told.jsonl').open('a') as file: file.write(json.dumps([step, values]) + '\\n')\n"
+    )
+    assert watch("run", "--once", "--tracker", "mine.py:track").exit_code == ExitCode.HEALTHY
+    (first, values), (second, _) = (json.loads(text) for text in Path("told.jsonl").read_text().splitlines())
+    assert (first, second) == (1, 2)
+    assert set(values) == {
+        "best_plateau",
+        *(f"{key}/{layer}" for key in ("sigma_max", "plateau", "deficit") for layer in ("conv1", "conv2")),
+    }
+    assert watch("run", "--once", "--tracker", "mine.py:nobody").exit_code == ExitCode.USAGE
+
+
+def test_tensorboard_scalars_are_written() -> None:
+    """With the extra; without it a sentence says how to get it."""
+    Path("run").mkdir()
+    old(healthy(Path("run")))
+    result = watch("run", "--once", "--tensorboard", "board")
+    if importlib.util.find_spec("tensorboard") is None:
+        assert result.exit_code == ExitCode.USAGE
+        assert "pip install 'spectral-doctor[tensorboard]'" in result.stderr
+    else:
+        assert list(Path("board").glob("events*"))
 
 
 def test_a_command_that_fails_is_told_and_the_watch_goes_on() -> None:
