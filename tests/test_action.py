@@ -95,6 +95,9 @@ def test_the_action_fails_a_bad_run_and_writes_its_reports_all_the_same(reposito
 def test_the_inputs_of_the_action_reach_the_command(repository: Path) -> None:
     """A level, more arguments, a baseline, no SARIF, and nothing to examine."""
     assert run_action(repository, paths="bad", **{"fail-on": "never"})[0].returncode == 0
+    (repository / "spectral-doctor.toml").write_text('fail-on = "never"\n')
+    assert run_action(repository, paths="bad")[0].returncode == 0
+    (repository / "spectral-doctor.toml").unlink()
     assert run_action(repository, paths="bad", arguments="--ignore\nSD101\n")[0].returncode == 0
     missing, outputs = run_action(repository, paths="bad", baseline="known.json")
     assert (missing.returncode, outputs["exit-code"]) == (2, "2")

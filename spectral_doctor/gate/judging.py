@@ -65,10 +65,10 @@ def active_levels(settings: GateSettings) -> dict[str, Level]:
 
 
 def coverage_words(coverage: Coverage) -> str:
-    """What was examined, in words: `9 of 10 files, 11 of 11 weights`."""
+    """What was examined, in words: `9 of 10 checkpoints, 11 of 11 weights`."""
     files, weights = coverage.files + coverage.files_missed, coverage.weights + coverage.weights_missed
     return (
-        f"{coverage.files} of {files} file{'' if files == 1 else 's'}, "
+        f"{coverage.files} of {files} checkpoint{'' if files == 1 else 's'}, "
         f"{coverage.weights} of {weights} weight{'' if weights == 1 else 's'}"
     )
 

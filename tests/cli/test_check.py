@@ -156,7 +156,7 @@ def test_a_torn_file_beside_others_is_a_warning_until_coverage_is_asked_for() ->
     result = check(".", "--fail-on-coverage", "51")
     assert result.exit_code == ExitCode.FINDINGS
     assert (
-        "fail  SD303 coverage too low: 50 % was examined (1 of 2 files, 2 of 2 weights), "
+        "fail  SD303 coverage too low: 50 % was examined (1 of 2 checkpoints, 2 of 2 weights), "
         "--fail-on-coverage asks for 51 %.\n"
     ) in result.stdout
     assert check(".", "--level", "SD302=fail").exit_code == ExitCode.FINDINGS
@@ -182,7 +182,7 @@ def test_the_sample_that_collapsed_fails_and_says_where_to_resume(monkeypatch: p
     lines = result.stdout.splitlines()
     assert re.match(r"COLLAPSED.* since step \d+  discriminator: 9 checkpoints, step 0 to 1000$", lines[0])
     assert re.match(r"fail  SD101 discriminator collapsed: discriminator: .* Resume from sample_checkpoints/", lines[1])
-    assert lines[-2] == "FAILED: 1 failure, 0 warnings; examined 9 of 9 files, 11 of 11 weights"
+    assert lines[-2] == "FAILED: 1 failure, 0 warnings; examined 9 of 9 checkpoints, 11 of 11 weights"
     assert lines[-1] == "What to do: spectral-doctor rule SD101"
     assert check("sample_checkpoints/healthy").exit_code == ExitCode.HEALTHY
 
@@ -197,7 +197,7 @@ def test_several_formats_at_once() -> None:
     assert result.stderr.splitlines() == [
         "written: a.sarif (sarif)",
         "written: a.csv (csv)",
-        "FAILED: 1 failure, 0 warnings; examined 1 of 1 file, 1 of 1 weight",
+        "FAILED: 1 failure, 0 warnings; examined 1 of 1 checkpoint, 1 of 1 weight",
     ]
     one = check("netD_1.pth", "--format", "json", "-o", "a.json", "--exit-zero")
     assert (one.exit_code, one.stdout) == (0, "")

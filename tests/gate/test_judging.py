@@ -120,7 +120,7 @@ def test_coverage_counts_files_and_weights() -> None:
     low = judge(inspection, GateSettings(fail_on_coverage=75.1, fail_on=FailOn.NEVER))
     assert low.fails
     assert low.problems[-1].sentence == (
-        "75 % was examined (5 of 6 files, 3 of 4 weights), --fail-on-coverage asks for 75.1 %."
+        "75 % was examined (5 of 6 checkpoints, 3 of 4 weights), --fail-on-coverage asks for 75.1 %."
     )
     assert not judge(inspection, GateSettings(fail_on_coverage=75.0, fail_on=FailOn.NEVER)).fails
 
