@@ -14,7 +14,7 @@ from spectral_doctor.checkpoints.discovery import find_candidates
 from spectral_doctor.checkpoints.names import run_folder
 from spectral_doctor.checkpoints.records import LeftOut
 from spectral_doctor.diagnosis.rules import diagnose
-from spectral_doctor.errors import CheckpointError, DoctorError, NoWeights
+from spectral_doctor.errors import CheckpointError, DoctorError, NoWeights, UnreadableCheckpoint
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.trajectory.examining import examine
 from spectral_doctor.trajectory.records import Examination
@@ -124,8 +124,12 @@ class Follower:
         with tempfile.TemporaryDirectory(prefix="spectral-doctor-") as folder:
             try:
                 copy = _copied(path, Path(folder))
-            except OSError:
+            except FileNotFoundError:
                 return False
+            except OSError as error:
+                self._done[path] = now
+                self._note(path, UnreadableCheckpoint(path, f"copying it says: {error.strerror or error}"), str(path))
+                return True
             if signature(path) != now:
                 return False
             self._done[path] = now

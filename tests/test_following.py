@@ -182,6 +182,19 @@ def test_a_change_during_the_copy_waits_for_the_next_look(
     assert follower.look().examined == (path,)
 
 
+def test_a_copy_that_cannot_be_made_is_said(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is no reason to wait for ever without a word."""
+    path = put(tmp_path, "netD_1.pth", moved(1), clock)
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    look = Follower(tmp_path, clock=clock).look()
+    assert look.waiting == 0
+    assert look.inspection.failures == (f"{path}: cannot be read: copying it says: No space left on device.",)
+
+
 def test_a_file_cut_off_under_the_reader_does_not_end_the_process(tmp_path: Path, clock: Clock) -> None:
     """A memory-mapped file that shrinks kills its reader; here a copy is read, and the copy is gone afterwards."""
     import tempfile

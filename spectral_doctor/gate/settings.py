@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -86,9 +86,9 @@ def merged(*sources: Source) -> GateSettings:
     for source in sources:
         for key, value in source.values.items():
             label = source.label(key)
-            if key not in _PARSERS:
-                raise UsageError(f"{label}: unknown key; known are {listed(sorted(_PARSERS), len(_PARSERS))}.")
-            parsed = _PARSERS[key](value, label)
+            if key not in PARSERS:
+                raise UsageError(f"{label}: unknown key; known are {listed(sorted(PARSERS), len(PARSERS))}.")
+            parsed = PARSERS[key](value, label)
             if source.folder is not None:
                 parsed = _from_folder(key, parsed, source.folder)
             name = key.replace("-", "_")
@@ -102,7 +102,7 @@ def merged(*sources: Source) -> GateSettings:
 
 def from_environment(environment: Mapping[str, str]) -> Source:
     """The settings in variables `SPECTRAL_DOCTOR_…`; raises `UsageError` on one that is none."""
-    names = {f"{PREFIX}{key.replace('-', '_').upper()}": key for key in _PARSERS}
+    names = {f"{PREFIX}{key.replace('-', '_').upper()}": key for key in PARSERS}
     mine = {name for name in environment if name.startswith(PREFIX)} - set(OTHER_VARIABLES)
     for name in sorted(mine):
         if name not in names:
@@ -207,7 +207,7 @@ def _unexpected(value: Any, label: str, expected: str) -> UsageError:
     return UsageError(f"{label}: expected {expected}, got '{printable(value)}'.")
 
 
-_PARSERS: dict[str, Callable[[Any, str], Any]] = {
+PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "paths": _texts,
     "discriminator": _text,
     "exclude": _texts,
@@ -221,4 +221,3 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "baseline": _text,
     "format": _texts,
 }
-assert {name.replace("_", "-") for name in (item.name for item in fields(GateSettings))} == set(_PARSERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from spectral_doctor.errors import UsageError
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.gate.rules import Level
-from spectral_doctor.gate.settings import FailOn, GateSettings
+from spectral_doctor.gate.settings import PARSERS, FailOn, GateSettings
 
 KEYS = (
     "'baseline', 'discriminator', 'exclude', 'exit-zero', 'fail-on', 'fail-on-coverage', 'format', 'ignore', "
@@ -35,6 +36,11 @@ def project(folder: Path, text: str) -> Path:
     path = folder / "pyproject.toml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_every_setting_has_a_key_and_a_default() -> None:
+    """The record and the keys that a file may hold are the same."""
+    assert {item.name.replace("_", "-") for item in fields(GateSettings)} == set(PARSERS)
 
 
 def test_without_any_place_there_are_defaults(tmp_path: Path) -> None:
