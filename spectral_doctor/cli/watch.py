@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -24,7 +25,8 @@ from spectral_doctor.gate.settings import FailOn
 
 if TYPE_CHECKING:
     from spectral_doctor.cli.watching import View
-    from spectral_doctor.following import Follower
+    from spectral_doctor.following.follower import Follower
+    from spectral_doctor.following.records import Observation
     from spectral_doctor.gate.records import CheckOutcome, Problem
     from spectral_doctor.gate.settings import GateSettings
     from spectral_doctor.inspection import Inspection
@@ -103,10 +105,16 @@ class _Wishes:
 
 def _follow(folder: Path, wishes: _Wishes) -> int:
     from spectral_doctor.cli.watching import View
-    from spectral_doctor.following import Follower
+    from spectral_doctor.following.follower import Follower
 
-    follower = Follower(folder, discriminator=wishes.settings.discriminator, exclude=wishes.settings.exclude)
+    follower = Follower(
+        folder,
+        discriminator=wishes.settings.discriminator,
+        exclude=wishes.settings.exclude,
+        observations=_earlier(wishes.history),
+    )
     with _signals() as received, View(folder) as view:
+        view.take_over(follower.inspection())
         waited = 0.0
         while True:
             outcome, waiting = _look(follower, wishes, received, view)
@@ -131,7 +139,7 @@ def _look(follower: Follower, wishes: _Wishes, received: _Received, view: View) 
     look = follower.look(received.event.is_set)
     outcome = judge(look.inspection, wishes.settings, str(Path.cwd()))
     if look.examined and wishes.history is not None:
-        _write_history(wishes.history, look.inspection)
+        _write_history(wishes.history, follower, look.inspection)
     groups = view.show(outcome)
     for diagnosis, index in view.fresh:
         for track in wishes.trackers:
@@ -142,14 +150,28 @@ def _look(follower: Follower, wishes: _Wishes, received: _Received, view: View) 
     return outcome, look.waiting
 
 
-def _write_history(history: Path, inspection: Inspection) -> None:
+def _write_history(history: Path, follower: Follower, inspection: Inspection) -> None:
+    """What `inspect` reads, and beside it what the next watch goes on from."""
     from spectral_doctor.checkpoints.writing import write_atomically
-    from spectral_doctor.report.document import render_json
+    from spectral_doctor.following.memory import OBSERVATIONS, observations_to_json
+    from spectral_doctor.report.document import inspection_document
 
+    document = {**inspection_document(inspection), OBSERVATIONS: observations_to_json(follower.observations)}
     try:
-        write_atomically(history, (render_json(inspection) + "\n").encode("utf-8", "backslashreplace"))
+        write_atomically(history, (json.dumps(document, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise UsageError(f"--history {printable(history)}: cannot be written: {error.strerror}.") from error
+
+
+def _earlier(history: Path | None) -> tuple[Observation, ...]:
+    if history is None or not history.exists():
+        return ()
+    from spectral_doctor.following.memory import read_observations
+
+    observations = read_observations(history)
+    files = len({(item.path, item.signature) for item in observations})
+    typer.echo(f"taken over from {printable(history)}: {files} checkpoint{'' if files == 1 else 's'}", err=True)
+    return observations
 
 
 def _trackers(tensorboard: Path | None, tracker: str | None) -> list[Tracker]:
@@ -211,10 +233,6 @@ def _check_history(history: Path | None, folder: Path) -> None:
         raise UsageError(
             f"--history {printable(history)}: lies in the folder that is watched, where inspect would take it for a "
             "run of its own; name a file elsewhere."
-        )
-    if history.exists():
-        raise UsageError(
-            f"--history {printable(history)}: is there already, and what it holds is not taken over; name a new file."
         )
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
+from spectral_doctor.inspection import Inspection
 from spectral_doctor.report.problems import by_rule, group_sentence, title
 from spectral_doctor.report.watching import StateKey, live_table, state_line, states
 
@@ -37,6 +38,10 @@ class View:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self.console.is_terminal:
             self.live.stop()
+
+    def take_over(self, inspection: Inspection) -> None:
+        """Take the states that an earlier watch has told for told; its findings are told again."""
+        self.told = {key for key, _, _ in states(inspection)}
 
     def show(self, outcome: CheckOutcome) -> list[tuple[Problem, ...]]:
         """Say what is new, and return the findings that are, those of one rule and discriminator together."""

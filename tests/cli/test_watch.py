@@ -153,6 +153,41 @@ def test_settings_of_check_that_ask_for_the_end_of_a_run_do_not_stop_a_watch() -
     assert watch("run", "--once").exit_code == ExitCode.HEALTHY
 
 
+def test_a_watch_goes_on_from_the_history_of_an_earlier_one() -> None:
+    """Also with the states that have been overwritten since; what is told already is not told again."""
+    Path("run").mkdir()
+    latest = Path("run/latest.pth")
+    for step in (1, 2):
+        save(Path("run"), "latest.pth", {"step": step, "netD": as_spectral_norm(small_discriminator(seed=step))})
+        os.utime(latest, (time.time() - 60 + step, time.time() - 60 + step))
+        result = watch("run", "--once", "--history", "history.json")
+        assert result.exit_code == ExitCode.HEALTHY
+        assert len(result.stdout.splitlines()) == 1
+        assert result.stdout.startswith(f"step {step}: HEALTHY")
+        assert result.stderr == ("" if step == 1 else "taken over from history.json: 1 checkpoint\n")
+    (series,) = json.loads(Path("history.json").read_text())["series"]
+    assert series["steps"] == [1, 2]
+    assert series["checkpoints"] == ["run/latest.pth (overwritten since)", "run/latest.pth"]
+    again = watch("run", "--once", "--history", "history.json")
+    assert (again.stdout, again.stderr) == ("", "taken over from history.json: 2 checkpoints\n")
+    assert CliRunner().invoke(app, ["inspect", "history.json"]).exit_code == ExitCode.HEALTHY
+
+
+def test_a_history_that_watch_did_not_write_is_refused() -> None:
+    """It is neither taken over nor overwritten."""
+    Path("run").mkdir()
+    old(healthy(Path("run")))
+    text = CliRunner().invoke(app, ["inspect", "run", "--format", "json"]).stdout
+    Path("history.json").write_text(text)
+    result = watch("run", "--once", "--history", "history.json")
+    assert result.exit_code == ExitCode.UNREADABLE
+    assert result.stderr == (
+        "error: history.json: cannot be read: no history that watch wrote, without the entry 'observations'. "
+        "Name a new file for --history.\n"
+    )
+    assert Path("history.json").read_text() == text
+
+
 def test_a_tracker_gets_every_state_once() -> None:
     """A function of the user's own, called with the step and a flat dict of numbers."""
     Path("run").mkdir()
@@ -206,7 +241,6 @@ def test_a_command_that_fails_is_told_and_the_watch_goes_on() -> None:
         (["run", "--exec", ""], "error: --exec : no such command; it is run without a shell.\n"),
         (["run", "--history", "run/h.json"], "error: --history run/h.json: lies in the folder that is watched"),
         (["run", "--history", "no/h.json"], "error: --history no/h.json: the folder 'no' does not exist.\n"),
-        (["run", "--history", "file"], "error: --history file: is there already, and what it holds is not taken over"),
     ],
 )
 def test_wrong_usage_is_said_before_the_watch_begins(arguments: list[str], sentence: str) -> None:

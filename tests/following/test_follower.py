@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from spectral_doctor import following
 from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.checkpoints.writing import write_atomically
-from spectral_doctor.following import Follower, signature
+from spectral_doctor.following import follower as following
+from spectral_doctor.following.follower import Follower, signature
 from tests.builders import save, small_discriminator
 
 

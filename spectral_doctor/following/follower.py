@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from spectral_doctor.checkpoints import load_checkpoint
@@ -15,34 +15,15 @@ from spectral_doctor.checkpoints.names import run_folder
 from spectral_doctor.checkpoints.records import LeftOut
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import CheckpointError, DoctorError, NoWeights, UnreadableCheckpoint
+from spectral_doctor.following.records import Look, Observation, Signature
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.trajectory.examining import examine
-from spectral_doctor.trajectory.records import Examination
 from spectral_doctor.trajectory.series import build_trajectories
 
 SETTLE = 1.0
 OVERWRITTEN = "overwritten since"
 DELETED = "deleted since"
 _INDEX = ".safetensors.index.json"
-
-# Of every file that makes up a checkpoint: its name, size, time of change and identity on the disk.
-Signature = tuple[tuple[str, int, int, int], ...]
-
-
-@dataclass(frozen=True)
-class Look:
-    """One look at the folder: the files newly examined, how many are still being written, and all that is known."""
-
-    examined: tuple[Path, ...]
-    waiting: int
-    inspection: Inspection
-
-
-@dataclass(frozen=True)
-class _Kept:
-    path: Path
-    signature: Signature
-    examination: Examination
 
 
 class Follower:
@@ -61,6 +42,7 @@ class Follower:
         exclude: Sequence[str] = (),
         settle: float = SETTLE,
         clock: Callable[[], float] = time.time,
+        observations: Sequence[Observation] = (),
     ) -> None:
         self.folder = folder
         self.discriminator = discriminator
@@ -68,8 +50,9 @@ class Follower:
         self.settle = settle
         self.clock = clock
         self._first_seen: dict[Path, tuple[Signature, float]] = {}
-        self._done: dict[Path, Signature] = {}
-        self._kept: list[_Kept] = []
+        # Those of an earlier follower come first; a file that is still as it was then is not read again.
+        self._done: dict[Path, Signature] = {item.path: item.signature for item in observations}
+        self.observations: list[Observation] = list(observations)
         self._failures: dict[Path, str] = {}
         self._left_out: dict[Path, tuple[LeftOut, ...]] = {}
 
@@ -103,7 +86,7 @@ class Follower:
 
     def inspection(self) -> Inspection:
         """Everything examined so far, diagnosed; a checkpoint that is no longer there says so in its path."""
-        items = [replace(item.examination, path=_labelled(item)) for item in self._kept]
+        items = [replace(item.examination, path=_labelled(item)) for item in self.observations]
         trajectories = build_trajectories(item for item in items if item.layers)
         return Inspection(
             diagnoses=tuple(diagnose(trajectory) for trajectory in trajectories),
@@ -145,22 +128,22 @@ class Follower:
             LeftOut(f"{path}: {item.discriminator}", NoWeights.reason) for item in examinations if not item.layers
         )
         for item in examinations:
-            self._keep(_Kept(path, now, replace(item, path=str(path), run_folder=run_folder(path))))
+            self._keep(Observation(path, now, replace(item, path=str(path), run_folder=run_folder(path))))
         return True
 
-    def _keep(self, new: _Kept) -> None:
+    def _keep(self, new: Observation) -> None:
         """Add a state; one that was only written again, with the same spectra, replaces the one before."""
         earlier = [
             index
-            for index, item in enumerate(self._kept)
+            for index, item in enumerate(self.observations)
             if item.path == new.path and item.examination.discriminator == new.examination.discriminator
         ]
         if earlier:
-            last = self._kept[earlier[-1]].examination
+            last = self.observations[earlier[-1]].examination
             if (last.layers, last.step_clues) == (new.examination.layers, new.examination.step_clues):
-                self._kept[earlier[-1]] = new
+                self.observations[earlier[-1]] = new
                 return
-        self._kept.append(new)
+        self.observations.append(new)
 
     def _note(self, path: Path, error: DoctorError, shown: str) -> None:
         sentence = str(error).replace(shown, str(path))
@@ -202,7 +185,7 @@ def _copied(path: Path, folder: Path) -> Path:
     return target / path.name
 
 
-def _labelled(item: _Kept) -> str:
+def _labelled(item: Observation) -> str:
     now = signature(item.path)
     if now == item.signature:
         return str(item.path)
