@@ -22,9 +22,9 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("trajectory", "gan"),
     ("diagnosis",),
     ("inspection", "training"),
-    ("treatment", "lightning"),
+    ("treatment", "lightning", "gate", "following"),
     ("report",),
-    ("cli",),
+    ("cli", "pytest_plugin"),
 )
 THIRD_PARTIES = {
     "safetensors": ("checkpoints",),
@@ -32,10 +32,11 @@ THIRD_PARTIES = {
     "typer": ("cli",),
     "rich": ("cli", "report"),
     "pytorch_lightning": ("lightning",),
+    "pytest": ("pytest_plugin",),
     # The glyphs of the built-in image data are drawn with matplotlib's own fonts.
     "matplotlib": ("report", "gan"),
 }
-WITHOUT_TORCH = ("errors", "diagnosis", "report", "inspection", "cli")
+WITHOUT_TORCH = ("errors", "diagnosis", "gate", "report", "inspection", "cli", "pytest_plugin")
 
 
 def room_of(module: str) -> str:

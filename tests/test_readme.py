@@ -38,7 +38,7 @@ def test_the_first_run_prints_what_readme_says(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("verb", "heading"),
-    [("inspect", "| option |"), ("fix", "| option of `fix` |"), ("train", "| option of `train` |")],
+    [("inspect", "| option |"), *((verb, f"| option of `{verb}` |") for verb in ("fix", "check", "watch", "train"))],
 )
 def test_every_option_in_readme_exists_and_every_option_is_in_readme(verb: str, heading: str) -> None:
     """The option table of a verb and its `--help` name the same options."""
@@ -49,6 +49,34 @@ def test_every_option_in_readme_exists_and_every_option_is_in_readme(verb: str, 
     rows = table.group().replace(r"\|", "/").strip().splitlines()
     first_column = " ".join(row.split("|")[1] for row in rows)
     assert set(re.findall(r"--[a-z][a-z-]+", first_column)) == offered
+
+
+def test_the_check_prints_what_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output below the first `check` is the output, and its exit code 1."""
+    monkeypatch.chdir(ROOT)
+    command, output = next(item for item in transcripts() if item[0].startswith("spectral-doctor check"))
+    result = CliRunner().invoke(app, shlex.split(command)[1:])
+    assert result.exit_code == 1
+    assert result.stdout == output
+
+
+def test_the_settings_in_readme_are_read(tmp_path: Path) -> None:
+    """Every key in the example exists."""
+    from spectral_doctor.gate.checking import load_settings
+
+    (tmp_path / "pyproject.toml").write_text(re.findall(r"```toml\n(.*?)```", README, re.DOTALL)[0])
+    settings = load_settings({}, {}, tmp_path)
+    assert settings.paths == (str(tmp_path / "runs/my_gan"),)
+    assert settings.silences("SD203", "head.weight")
+
+
+def test_the_formats_in_readme_are_those_that_there_are() -> None:
+    """The option's row, the command line, and the renderers."""
+    from spectral_doctor.cli.outputs import FORMATS
+    from spectral_doctor.report.formats import RENDERERS
+
+    row = next(line for line in README.splitlines() if line.startswith("| `--format FORMAT[:FILE]`"))
+    assert tuple(re.findall(r"`(\w+)`", row)) == FORMATS == tuple(RENDERERS)
 
 
 def test_every_exit_code_is_in_the_table() -> None:
@@ -63,7 +91,7 @@ def test_every_exit_code_is_in_the_table() -> None:
 
 def test_every_verb_in_readme_exists() -> None:
     """`spectral-doctor VERB` in a code block is a verb of the tool."""
-    names = {"inspect", "fix", "train", "recipes"}
+    names = {"inspect", "fix", "train", "recipes", "check", "rule", "watch"}
     for command, _ in transcripts():
         for verb in re.findall(r"^spectral-doctor ([a-z]+)", command):
             assert verb in names

@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from spectral_doctor.cli.check import check
 from spectral_doctor.cli.fix import fix
 from spectral_doctor.cli.inspect import inspect
+from spectral_doctor.cli.rule import rule
 from spectral_doctor.cli.train import recipes, train
+from spectral_doctor.cli.watch import watch
 from spectral_doctor.version import __version__
 
 app = typer.Typer(
@@ -21,6 +24,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(inspect)
+app.command()(check)
+app.command()(rule)
+app.command()(watch)
+
 app.command()(fix)
 app.command()(train)
 app.command()(recipes)

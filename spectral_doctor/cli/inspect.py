@@ -13,6 +13,7 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.gate.settings import FailOn
 
 if TYPE_CHECKING:
     from spectral_doctor.inspection import Inspection, Progress
@@ -23,14 +24,6 @@ class ReportFormat(Enum):
 
     TEXT = "text"
     JSON = "json"
-
-
-class FailOn(Enum):
-    """From which verdict on the exit code is 1."""
-
-    COLLAPSED = "collapsed"
-    DECLINING = "declining"
-    NEVER = "never"
 
 
 def inspect(
@@ -73,7 +66,7 @@ def inspect(
         _check_plot(plot, paths)
         from spectral_doctor.inspection import inspect_paths
 
-        with _progress_bar() as progress:
+        with progress_bar() as progress:
             inspection = inspect_paths(paths, discriminator=discriminator, exclude=exclude or (), progress=progress)
         _print_report(inspection, report_format, explain)
         if plot is not None:
@@ -85,7 +78,8 @@ def inspect(
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Progress]:
+def progress_bar() -> Iterator[Progress]:
+    """A bar over the files on stderr, where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -15,14 +15,18 @@ from spectral_doctor.version import __version__
 
 def render_json(inspection: Inspection) -> str:
     """Return the whole inspection as JSON text: complete spectra, statistics, verdicts, and what was left out."""
-    document = {
+    return json.dumps(inspection_document(inspection), indent=1, allow_nan=False)
+
+
+def inspection_document(inspection: Inspection) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    return {
         "schema": HISTORY_VERSION,
         "tool": f"spectral-doctor {__version__}",
         "series": [{**series_to_json(item.trajectory), "diagnosis": _diagnosis(item)} for item in inspection.diagnoses],
         "left_out": [asdict(item) for item in inspection.left_out],
         "failures": list(inspection.failures),
     }
-    return json.dumps(document, indent=1, allow_nan=False)
 
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -52,14 +52,15 @@ def read_history(path: Path) -> tuple[SpectralTrajectory, ...]:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.get("schema") != HISTORY_VERSION:
             raise ValueError(f"its schema is '{document.get('schema')}', this version reads '{HISTORY_VERSION}'")
-        return tuple(_series(entry, f"series {index}") for index, entry in enumerate(document["series"]))
+        return tuple(series_from_json(entry, f"series {index}") for index, entry in enumerate(document["series"]))
     except KeyError as error:
         raise UnreadableCheckpoint(path, f"a history without the entry {error}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableCheckpoint(path, f"not a valid history: {error}") from error
 
 
-def _series(entry: Mapping[str, Any], where: str) -> SpectralTrajectory:
+def series_from_json(entry: Mapping[str, Any], where: str) -> SpectralTrajectory:
+    """Read what `series_to_json` wrote; raises `KeyError`, `ValueError` or `TypeError` where an entry is wrong."""
     steps = tuple(int(step) for step in entry["steps"])
     if not steps or list(steps) != sorted(set(steps)):
         raise ValueError(f"{where}: steps must be there and increase, got {entry['steps']}")

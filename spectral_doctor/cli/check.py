@@ -1,0 +1,130 @@
+"""`spectral-doctor check`: the gate, for CI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.cli.inspect import progress_bar
+from spectral_doctor.cli.outputs import destinations, write_reports
+from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.gate.checking import check_paths, load_settings
+from spectral_doctor.gate.settings import FailOn
+
+if TYPE_CHECKING:
+    from spectral_doctor.gate.records import CheckOutcome
+    from spectral_doctor.gate.settings import GateSettings
+
+
+def check(
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="PATH...", help="As for inspect; else the paths of the settings file.")
+    ] = None,
+    fail_on: Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")] = None,
+    fail_on_coverage: Annotated[
+        str | None, typer.Option("--fail-on-coverage", metavar="PCT", help="Exit with 1 if less was examined.")
+    ] = None,
+    exit_zero: Annotated[
+        bool | None, typer.Option("--exit-zero/--no-exit-zero", help="Report findings and exit with 0 all the same.")
+    ] = None,
+    select: Annotated[
+        list[str] | None, typer.Option("--select", metavar="CODES", help="Only these rules: SD1, SD201, …")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="CODES", help="Not these rules.")] = None,
+    level: Annotated[
+        list[str] | None, typer.Option("--level", metavar="CODE=LEVEL", help="fail, warn or off for one rule.")
+    ] = None,
+    per_layer_ignore: Annotated[
+        list[str] | None,
+        typer.Option("--per-layer-ignore", metavar="GLOB:CODES", help="Not these rules for layers that match."),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", metavar="FORMAT[:FILE]", help="text, json, jsonl, junit, sarif, github, … Repeatable."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="For the format without a file of its own.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", metavar="FILE", help="Findings in this file are known and do not fail.")
+    ] = None,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="Write the findings of now to the baseline.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file.")] = None,
+    discriminator: Annotated[
+        str | None, typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave out layers that match; repeatable.")
+    ] = None,
+) -> None:
+    """Check checkpoints against rules with codes, for CI: exit 0, or 1 where something fails."""
+    with speaking_plainly():
+        options = {
+            "paths": paths,
+            "fail-on": None if fail_on is None else fail_on.value,
+            "fail-on-coverage": fail_on_coverage,
+            "exit-zero": exit_zero,
+            "select": select,
+            "ignore": ignore,
+            "level": level,
+            "per-layer-ignore": per_layer_ignore,
+            "format": formats,
+            "baseline": baseline,
+            "discriminator": discriminator,
+            "exclude": exclude,
+        }
+        code = _check(load_settings(options, os.environ, Path.cwd(), config), output, update_baseline)
+        if code:
+            raise typer.Exit(code)
+
+
+def _check(settings: GateSettings, output: Path | None, update_baseline: bool) -> ExitCode:
+    inputs = [*settings.paths, *([settings.baseline] if settings.baseline else [])]
+    places = destinations(settings.format, output, inputs)
+    with progress_bar() as progress:
+        outcome = check_paths(settings, Path.cwd(), progress, updating=update_baseline)
+    write_reports(outcome, places)
+    if outcome.error:
+        typer.echo(f"error: {outcome.error}", err=True)
+        return exit_code_of(outcome, settings)
+    if update_baseline:
+        _write_baseline(Path(str(settings.baseline)), outcome)
+        return ExitCode.HEALTHY
+    if all(place.file is not None or place.name != "text" for place in places):
+        from spectral_doctor.report.problems import conclusion
+
+        typer.echo(conclusion(outcome), err=True)
+    return exit_code_of(outcome, settings)
+
+
+def exit_code_of(outcome: CheckOutcome, settings: GateSettings) -> ExitCode:
+    """The exit code that an outcome stands for; `exit_zero` forgives findings and nothing else."""
+    if outcome.error:
+        return ExitCode.UNREADABLE if outcome.unreadable else ExitCode.NOTHING_EXAMINED
+    return ExitCode.FINDINGS if outcome.fails and not settings.exit_zero else ExitCode.HEALTHY
+
+
+def _write_baseline(file: Path, outcome: CheckOutcome) -> None:
+    from spectral_doctor.checkpoints.writing import write_atomically
+    from spectral_doctor.gate.baseline import render_baseline, updated
+
+    keys = updated(outcome)
+    try:
+        write_atomically(file, render_baseline(keys).encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise UsageError(f"--baseline {printable(file)}: cannot be written: {error.strerror}.") from error
+    known = len({problem.key for problem in outcome.problems if problem.known})
+    new = len(keys) - known - len(outcome.kept)
+    typer.echo(
+        f"written: {printable(file)} ({len(keys)} findings: {new} new, {known} known, {len(outcome.kept)} not examined "
+        f"this time and kept; {len(outcome.fixed)} fixed and gone)",
+        err=True,
+    )

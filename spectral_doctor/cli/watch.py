@@ -1,0 +1,260 @@
+"""`spectral-doctor watch`: a run followed while it trains."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.errors import MissingPath, NoCheckpoints, UsageError, printable
+from spectral_doctor.gate.checking import load_settings
+from spectral_doctor.gate.settings import FailOn
+
+if TYPE_CHECKING:
+    from spectral_doctor.cli.watching import View
+    from spectral_doctor.following.follower import Follower
+    from spectral_doctor.following.records import Observation
+    from spectral_doctor.gate.records import CheckOutcome, Problem
+    from spectral_doctor.gate.settings import GateSettings
+    from spectral_doctor.inspection import Inspection
+    from spectral_doctor.training.tracking import Tracker
+
+FINDING_PREFIX = "SPECTRAL_FINDING_"
+_PAUSE = 0.25
+_LONGEST_WAIT = 60.0
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that a run writes its checkpoints into.")],
+    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Stop with 1 from this verdict on.")] = FailOn.NEVER,
+    interval: Annotated[float, typer.Option("--interval", min=0.1, metavar="SECONDS", help="Between two looks.")] = 5.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look until all files are whole and examined, then end.")
+    ] = False,
+    command: Annotated[
+        str | None, typer.Option("--exec", metavar="CMD", help="Run this at every new finding; no shell.")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option("--history", metavar="FILE", help="Keep all spectra seen here, as JSON.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", metavar="DIR", help="Scalars of every checkpoint, into DIR.")
+    ] = None,
+    tracker: Annotated[
+        str | None, typer.Option("--tracker", metavar="FILE.PY:FUNCTION", help="Called with each checkpoint's numbers.")
+    ] = None,
+    select: Annotated[list[str] | None, typer.Option("--select", metavar="CODES", help="Only these rules.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="CODES", help="Not these rules.")] = None,
+    level: Annotated[
+        list[str] | None, typer.Option("--level", metavar="CODE=LEVEL", help="fail, warn or off for one rule.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file.")] = None,
+    discriminator: Annotated[
+        str | None, typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave out layers that match; repeatable.")
+    ] = None,
+) -> None:
+    """Follow a run that is training: examine every new checkpoint once, and say what is found."""
+    with speaking_plainly():
+        options = {
+            "fail-on": fail_on.value,
+            "select": select,
+            "ignore": ignore,
+            "level": level,
+            "discriminator": discriminator,
+            "exclude": exclude,
+        }
+        # A run that has just begun covers little, and a baseline is for what is finished: both are for check.
+        settings = replace(load_settings(options, os.environ, Path.cwd(), config), fail_on_coverage=None)
+        if not folder.is_dir():
+            raise MissingPath(folder) if not folder.exists() else UsageError(f"{printable(folder)}: not a folder.")
+        arguments = _arguments(command)
+        _check_history(history, folder)
+        wishes = _Wishes(settings, interval, once, arguments, history, _trackers(tensorboard, tracker))
+        code = _follow(folder, wishes)
+        if code:
+            raise typer.Exit(code)
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """What a watch was asked for."""
+
+    settings: GateSettings
+    interval: float
+    once: bool
+    command: Sequence[str]
+    history: Path | None
+    trackers: Sequence[Tracker]
+
+
+def _follow(folder: Path, wishes: _Wishes) -> int:
+    from spectral_doctor.cli.watching import View
+    from spectral_doctor.following.follower import Follower
+
+    follower = Follower(
+        folder,
+        discriminator=wishes.settings.discriminator,
+        exclude=wishes.settings.exclude,
+        observations=_earlier(wishes.history),
+    )
+    with _signals() as received, View(folder) as view:
+        view.take_over(follower.inspection())
+        waited = 0.0
+        while True:
+            outcome, waiting = _look(follower, wishes, received, view)
+            if received.signal:
+                return 128 + received.signal
+            if outcome.fails:
+                return ExitCode.FINDINGS
+            if wishes.once and (not waiting or waited > _LONGEST_WAIT):
+                if not outcome.inspection.diagnoses:
+                    raise NoCheckpoints([folder], len(outcome.inspection.left_out))
+                return ExitCode.HEALTHY
+            pause = _PAUSE if wishes.once else wishes.interval
+            waited += pause
+            received.event.wait(pause)
+
+
+def _look(follower: Follower, wishes: _Wishes, received: _Received, view: View) -> tuple[CheckOutcome, int]:
+    """Look once, and tell the terminal, the history, the trackers and the user's command what is new."""
+    from spectral_doctor.gate.judging import judge
+    from spectral_doctor.report.watching import state_values
+
+    look = follower.look(received.event.is_set)
+    outcome = judge(look.inspection, wishes.settings, str(Path.cwd()))
+    if look.examined and wishes.history is not None:
+        _write_history(wishes.history, follower, look.inspection)
+    groups = view.show(outcome)
+    for diagnosis, index in view.fresh:
+        for track in wishes.trackers:
+            track(diagnosis.states[index].step, state_values(diagnosis, index))
+    for group in groups:
+        if wishes.command:
+            _execute(wishes.command, group, outcome)
+    return outcome, look.waiting
+
+
+def _write_history(history: Path, follower: Follower, inspection: Inspection) -> None:
+    """What `inspect` reads, and beside it what the next watch goes on from."""
+    from spectral_doctor.checkpoints.writing import write_atomically
+    from spectral_doctor.following.memory import OBSERVATIONS, observations_to_json
+    from spectral_doctor.report.document import inspection_document
+
+    document = {**inspection_document(inspection), OBSERVATIONS: observations_to_json(follower.observations)}
+    try:
+        write_atomically(history, (json.dumps(document, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise UsageError(f"--history {printable(history)}: cannot be written: {error.strerror}.") from error
+
+
+def _earlier(history: Path | None) -> tuple[Observation, ...]:
+    if history is None or not history.exists():
+        return ()
+    from spectral_doctor.following.memory import read_observations
+
+    observations = read_observations(history)
+    files = len({(item.path, item.signature) for item in observations})
+    typer.echo(f"taken over from {printable(history)}: {files} checkpoint{'' if files == 1 else 's'}", err=True)
+    return observations
+
+
+def _trackers(tensorboard: Path | None, tracker: str | None) -> list[Tracker]:
+    from spectral_doctor.cli.tracking import own_tracker
+
+    trackers = [own_tracker(tracker)] if tracker else []
+    if tensorboard is not None:
+        from spectral_doctor.training.tracking import tensorboard_tracker
+
+        trackers.append(tensorboard_tracker(tensorboard))
+    return trackers
+
+
+def _execute(arguments: Sequence[str], group: tuple[Problem, ...], outcome: CheckOutcome) -> None:
+    """Run the user's command with a finding in its environment, and wait for it."""
+    from spectral_doctor.report.problems import group_sentence
+
+    problem = group[0]
+    named = [item for item in outcome.inspection.diagnoses if item.trajectory.discriminator == problem.discriminator]
+    facts = {
+        "RULE": problem.rule.code,
+        "LEVEL": problem.level.value,
+        "VERDICT": named[0].verdict.value if named else "",
+        "DISCRIMINATOR": printable(problem.discriminator),
+        "LAYERS": " ".join(printable(item.layer) for item in group if item.layer),
+        "STEP": "" if problem.step is None else str(problem.step),
+        "PATH": problem.checkpoint,
+        "RESUME_FROM": (named[0].resume_from or "") if named else "",
+        "MESSAGE": group_sentence(group),
+    }
+    environment = {**os.environ, **{f"{FINDING_PREFIX}{key}": value for key, value in facts.items()}}
+    try:
+        code = subprocess.run(list(arguments), env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+    except (OSError, ValueError) as error:
+        typer.echo(f"--exec {printable(arguments[0])}: cannot be run: {printable(error)}", err=True)
+        return
+    if code:
+        typer.echo(f"--exec {printable(arguments[0])}: ended with {code}", err=True)
+
+
+def _arguments(command: str | None) -> list[str]:
+    if command is None:
+        return []
+    try:
+        arguments = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--exec {printable(command)}: cannot be split into words: {error}.") from error
+    if not arguments or shutil.which(arguments[0]) is None:
+        raise UsageError(f"--exec {printable(command)}: no such command; it is run without a shell.")
+    return arguments
+
+
+def _check_history(history: Path | None, folder: Path) -> None:
+    if history is None:
+        return
+    if not history.parent.is_dir():
+        raise UsageError(f"--history {printable(history)}: the folder '{printable(history.parent)}' does not exist.")
+    if history.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"--history {printable(history)}: lies in the folder that is watched, where inspect would take it for a "
+            "run of its own; name a file elsewhere."
+        )
+
+
+class _Received:
+    """The signal that ends the watch, and the event that ends its pause."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.signal = 0
+
+    def take(self, number: int, _: FrameType | None) -> None:
+        self.signal = number
+        self.event.set()
+
+
+@contextmanager
+def _signals() -> Iterator[_Received]:
+    """Take SIGINT and SIGTERM as the wish to end after the file under way."""
+    received = _Received()
+    before = {number: signal.signal(number, received.take) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,77 @@
+"""What a watched run looks like: plain lines, and in a terminal a table below them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.errors import printable
+from spectral_doctor.gate.records import CheckOutcome, Key, Problem
+from spectral_doctor.inspection import Inspection
+from spectral_doctor.report.problems import by_rule, group_sentence, title
+from spectral_doctor.report.watching import StateKey, live_table, state_line, states
+
+
+class View:
+    """Prints every new state and every new finding once; a finding that went away and comes back is new again."""
+
+    def __init__(self, folder: Path, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self.folder = folder
+        self.told: set[StateKey] = set()
+        # The states that the last look found: of each the diagnosis and its place there.
+        self.fresh: list[tuple[Diagnosis, int]] = []
+        self.found: set[Key] = set()
+        self.failures: set[str] = set()
+        self.live = Live(self._waiting(), console=self.console, refresh_per_second=4)
+
+    def __enter__(self) -> View:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def take_over(self, inspection: Inspection) -> None:
+        """Take the states that an earlier watch has told for told; its findings are told again."""
+        self.told = {key for key, _, _ in states(inspection)}
+
+    def show(self, outcome: CheckOutcome) -> list[tuple[Problem, ...]]:
+        """Say what is new, and return the findings that are, those of one rule and discriminator together."""
+        self.fresh = [(diagnosis, index) for key, diagnosis, index in states(outcome.inspection) if self._add(key)]
+        for diagnosis, index in self.fresh:
+            self._print(state_line(diagnosis, index))
+        new = [item for item in outcome.problems if self._is_new(item)]
+        self.found = {item.key for item in outcome.problems}
+        self.failures = set(outcome.inspection.failures)
+        groups = by_rule(new)
+        for group in groups:
+            self._print(f"{group[0].level.value}  {title(group[0])}: {group_sentence(group)}")
+        if outcome.inspection.diagnoses:
+            self.live.update(Group(live_table(outcome.inspection), self._waiting()))
+        return groups
+
+    def _add(self, key: StateKey) -> bool:
+        new = key not in self.told
+        self.told.add(key)
+        return new
+
+    def _is_new(self, problem: Problem) -> bool:
+        if problem.rule.code == "SD302":
+            return problem.sentence not in {f"{failure.rstrip('.')}." for failure in self.failures}
+        return problem.key not in self.found
+
+    def _print(self, line: str) -> None:
+        self.console.print(Text(line), soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.file.flush()
+
+    def _waiting(self) -> Text:
+        return Text(f"watching {printable(self.folder)}; Ctrl-C ends it", style="dim")

@@ -1,0 +1,84 @@
+"""What a follower has seen, as JSON beside the history, so that a later one goes on from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spectral_doctor.checkpoints.records import StepClue
+from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.following.records import Observation, Signature
+from spectral_doctor.trajectory.history import HISTORY_VERSION, series_from_json, series_to_json
+from spectral_doctor.trajectory.records import Examination, LayerSpectrum, LayerTrajectory, SpectralTrajectory
+
+OBSERVATIONS = "observations"
+
+
+def observations_to_json(observations: Sequence[Observation]) -> list[dict[str, Any]]:
+    """Every observation as plain JSON values: its spectra as a series of one checkpoint, and where they came from."""
+    return [
+        {
+            "path": str(item.path),
+            "signature": [list(part) for part in item.signature],
+            "run_folder": item.examination.run_folder,
+            "run_name": item.examination.run_name,
+            "modified": item.examination.modified,
+            "step_clues": [[clue.source, clue.unit, clue.value] for clue in item.examination.step_clues],
+            "series": series_to_json(_as_series(item.examination)),
+        }
+        for item in observations
+    ]
+
+
+def read_observations(path: Path) -> tuple[Observation, ...]:
+    """The observations in a history that `watch` wrote; raises `UnreadableCheckpoint` where there are none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != HISTORY_VERSION:
+            raise ValueError(f"its schema is '{document['schema']}', this version reads '{HISTORY_VERSION}'")
+        return tuple(_observation(entry) for entry in document[OBSERVATIONS])
+    except OSError as error:
+        raise UnreadableCheckpoint(path, error.strerror or str(error)) from error
+    except KeyError as error:
+        remedy = "Name a new file for --history."
+        raise UnreadableCheckpoint(path, f"no history that watch wrote, without the entry {error}", remedy) from error
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise UnreadableCheckpoint(path, f"no history that watch wrote: {error}") from error
+
+
+def _as_series(examination: Examination) -> SpectralTrajectory:
+    return SpectralTrajectory(
+        discriminator=examination.discriminator,
+        why=examination.why,
+        steps=(0,),
+        step_unit="",
+        step_source="",
+        checkpoints=(examination.path,),
+        layers=tuple(
+            LayerTrajectory(layer.identity, (layer.spectrum,), (layer.non_finite,)) for layer in examination.layers
+        ),
+        skipped=examination.skipped,
+    )
+
+
+def _observation(entry: Mapping[str, Any]) -> Observation:
+    path = Path(entry["path"])
+    series = series_from_json(entry["series"], f"the observation of {path}")
+    clues = tuple(StepClue(str(source), str(unit), int(value)) for source, unit, value in entry["step_clues"])
+    signature: Signature = tuple(
+        (str(name), int(size), int(changed), int(node)) for name, size, changed, node in entry["signature"]
+    )
+    examination = Examination(
+        discriminator=series.discriminator,
+        why=series.why,
+        path=str(path),
+        run_folder=str(entry["run_folder"]),
+        run_name=str(entry["run_name"]),
+        modified=float(entry["modified"]),
+        step_clues=clues,
+        layers=tuple(LayerSpectrum(layer.identity, layer.spectra[0], layer.non_finite[0]) for layer in series.layers),
+        skipped=series.skipped,
+    )
+    return Observation(path, signature, examination)

@@ -1,0 +1,223 @@
+"""The settings of a check: from a file, from the environment, from the command line, in rising order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from spectral_doctor.errors import UsageError, listed, printable
+from spectral_doctor.gate.rules import RULES, Level, matching, rule_named
+
+PREFIX = "SPECTRAL_DOCTOR_"
+# Variables of that prefix that are no settings of a check.
+OTHER_VARIABLES = ("SPECTRAL_DOCTOR_DEBUG", "SPECTRAL_DOCTOR_CONFIG")
+
+
+class FailOn(Enum):
+    """From which verdict on the exit code is 1."""
+
+    COLLAPSED = "collapsed"
+    DECLINING = "declining"
+    NEVER = "never"
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """Everything that a check can be told.
+
+    `select` and `ignore` are codes, `level` the levels set one by one, `per_layer_ignore` pairs of a glob over
+    layer names and the codes that it silences; `format` holds `FORMAT` or `FORMAT:FILE`.
+    """
+
+    paths: tuple[str, ...] = ()
+    discriminator: str | None = None
+    exclude: tuple[str, ...] = ()
+    fail_on: FailOn = FailOn.COLLAPSED
+    fail_on_coverage: float | None = None
+    exit_zero: bool = False
+    select: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()
+    level: Mapping[str, Level] = field(default_factory=dict)
+    per_layer_ignore: tuple[tuple[str, frozenset[str]], ...] = ()
+    baseline: str | None = None
+    format: tuple[str, ...] = ()
+
+    def level_of(self, code: str) -> Level:
+        """The level of a rule under these settings; SD301 is always `fail`."""
+        if code == "SD301":
+            return Level.FAIL
+        if code in self.ignore or (self.select and code not in self.select):
+            return Level.OFF
+        level = self.level.get(code)
+        if level is None:
+            level = RULES[code].level
+            if code == "SD102" and self.fail_on is FailOn.DECLINING:
+                level = Level.FAIL
+            if level is Level.OFF and code in self.select:
+                level = Level.WARN
+        about_files = code.startswith("SD3")
+        return Level.WARN if level is Level.FAIL and self.fail_on is FailOn.NEVER and not about_files else level
+
+    def silences(self, code: str, layer: str) -> bool:
+        """Whether a rule is ignored for a layer; a rule about a whole discriminator (no layer) never is."""
+        return bool(layer) and any(code in codes and fnmatchcase(layer, glob) for glob, codes in self.per_layer_ignore)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Settings from one place as they stand there: value by key, and what to call a key in an error."""
+
+    values: Mapping[str, Any]
+    label: Callable[[str], str]
+    folder: Path | None = None
+
+
+def merged(*sources: Source) -> GateSettings:
+    """Parse settings from several places; where two say the same key, the later wins.
+
+    Of `level` and `per-layer-ignore` the later place adds to the earlier. Relative paths from a file count
+    from the folder of that file. Raises `UsageError` that names the place, the key, and what was expected.
+    """
+    result: dict[str, Any] = {}
+    for source in sources:
+        for key, value in source.values.items():
+            label = source.label(key)
+            if key not in PARSERS:
+                raise UsageError(f"{label}: unknown key; known are {listed(sorted(PARSERS), len(PARSERS))}.")
+            parsed = PARSERS[key](value, label)
+            if source.folder is not None:
+                parsed = _from_folder(key, parsed, source.folder)
+            name = key.replace("-", "_")
+            if key == "level":
+                parsed = {**result.get(name, {}), **parsed}
+            elif key == "per-layer-ignore":
+                parsed = (*result.get(name, ()), *parsed)
+            result[name] = parsed
+    return GateSettings(**result)
+
+
+def from_environment(environment: Mapping[str, str]) -> Source:
+    """The settings in variables `SPECTRAL_DOCTOR_…`; raises `UsageError` on one that is none."""
+    names = {f"{PREFIX}{key.replace('-', '_').upper()}": key for key in PARSERS}
+    mine = {name for name in environment if name.startswith(PREFIX)} - set(OTHER_VARIABLES)
+    for name in sorted(mine):
+        if name not in names:
+            raise UsageError(f"{printable(name)}: unknown variable; known are {listed(sorted(names), len(names))}.")
+    values = {names[name]: environment[name] for name in sorted(mine)}
+    return Source(values, lambda key: f"{PREFIX}{key.replace('-', '_').upper()}")
+
+
+def from_options(options: Mapping[str, Any]) -> Source:
+    """The settings given on the command line: those that are not None or empty."""
+    given = {key: value for key, value in options.items() if value is not None and value != []}
+    return Source(given, lambda key: f"--{key}")
+
+
+def _from_folder(key: str, parsed: Any, folder: Path) -> Any:
+    if key == "paths":
+        return tuple(str(folder / path) for path in parsed)
+    if key == "baseline":
+        return str(folder / parsed)
+    if key == "format":
+        pairs = [text.partition(":") for text in parsed]
+        return tuple(f"{name}:{folder / file}" if colon else name for name, colon, file in pairs)
+    return parsed
+
+
+def _text(value: Any, label: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise _unexpected(value, label, "a text")
+    return value
+
+
+def _texts(value: Any, label: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise _unexpected(value, label, "texts in a list, or separated by commas")
+    return tuple(value)
+
+
+def _codes(value: Any, label: str) -> frozenset[str]:
+    texts = [part for text in _texts(value, label) for part in _texts(text, label)]
+    return matching(texts, label)
+
+
+def _fail_on(value: Any, label: str) -> FailOn:
+    names = [item.value for item in FailOn]
+    if value not in names:
+        raise _unexpected(value, label, f"one of {listed(names)}")
+    return FailOn(value)
+
+
+def _percent(value: Any, label: str) -> float:
+    try:
+        number = float(str(value).removesuffix("%"))
+    except ValueError:
+        number = -1.0
+    if isinstance(value, bool) or not 0.0 <= number <= 100.0:
+        raise _unexpected(value, label, "a percentage between 0 and 100")
+    return number
+
+
+def _switch(value: Any, label: str) -> bool:
+    known = {True: True, False: False, "1": True, "true": True, "0": False, "false": False}
+    if not isinstance(value, bool | str) or value not in known:
+        raise _unexpected(value, label, "true or false")
+    return known[value]
+
+
+def _levels(value: Any, label: str) -> dict[str, Level]:
+    names = [item.value for item in Level]
+    levels = {}
+    for code, name in _pairs(value, label, ",", "=", "CODE=LEVEL"):
+        if name not in names:
+            raise _unexpected(name, f"{label} {printable(code)}", f"one of {listed(names)}")
+        levels[rule_named(code).code] = Level(name)
+    return levels
+
+
+def _layer_ignores(value: Any, label: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    # Codes are separated by commas, so that several pairs in one text need another sign.
+    pairs = _pairs(value, label, ";", ":", "GLOB:CODES")
+    return tuple((glob, _codes(codes, f"{label} {printable(glob)}")) for glob, codes in pairs)
+
+
+def _pairs(value: Any, label: str, between: str, within: str, form: str) -> list[tuple[str, Any]]:
+    """The pairs of a table, of a text, or of a list of texts; a text is cut at its last sign, for globs hold any."""
+    if isinstance(value, Mapping):
+        return [(str(key), item) for key, item in value.items()]
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        raise _unexpected(value, label, f"a table, or {form}")
+    pairs = []
+    for text in (part.strip() for item in texts for part in str(item).split(between)):
+        first, found, second = text.rpartition(within)
+        if not found or not first or not second:
+            raise _unexpected(text, label, form)
+        pairs.append((first, second))
+    return pairs
+
+
+def _unexpected(value: Any, label: str, expected: str) -> UsageError:
+    return UsageError(f"{label}: expected {expected}, got '{printable(value)}'.")
+
+
+PARSERS: dict[str, Callable[[Any, str], Any]] = {
+    "paths": _texts,
+    "discriminator": _text,
+    "exclude": _texts,
+    "fail-on": _fail_on,
+    "fail-on-coverage": _percent,
+    "exit-zero": _switch,
+    "select": _codes,
+    "ignore": _codes,
+    "level": _levels,
+    "per-layer-ignore": _layer_ignores,
+    "baseline": _text,
+    "format": _texts,
+}

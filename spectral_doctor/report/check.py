@@ -1,0 +1,34 @@
+"""The report of a check in a terminal or a log: a line a discriminator, a line a problem."""
+
+from __future__ import annotations
+
+from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.errors import printable
+from spectral_doctor.gate.records import CheckOutcome, Problem
+from spectral_doctor.report.problems import by_rule, conclusion, group_sentence, key_words, title
+
+
+def render_check(outcome: CheckOutcome) -> str:
+    """Return the report as plain text; no line begins with a name from a file, which a CI log could obey."""
+    lines = [_series(diagnosis) for diagnosis in outcome.inspection.diagnoses]
+    lines += [f"{_mark(group[0])}  {title(group[0])}: {group_sentence(group)}" for group in by_rule(outcome.problems)]
+    lines += [f"fixed  {key_words(key)}" for key in outcome.fixed]
+    lines += [f"not examined  {key_words(key)}" for key in outcome.kept]
+    codes = dict.fromkeys(problem.rule.code for problem in outcome.problems)
+    lines.append(conclusion(outcome))
+    if codes:
+        lines.append(f"What to do: spectral-doctor rule {' '.join(codes)}")
+    return "\n".join(lines) + "\n"
+
+
+def _series(diagnosis: Diagnosis) -> str:
+    trajectory = diagnosis.trajectory
+    steps, unit = trajectory.steps, trajectory.step_unit
+    when = "one checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints, {unit} {steps[0]} to {steps[-1]}"
+    since = "" if diagnosis.onset is None or len(steps) == 1 else f" since {unit} {diagnosis.onset}"
+    provisional = " (provisional)" if diagnosis.thresholds.provisional else ""
+    return f"{diagnosis.verdict.value}{provisional}{since}  {printable(trajectory.discriminator)}: {when}"
+
+
+def _mark(problem: Problem) -> str:
+    return f"{problem.level.value} (known)" if problem.known else problem.level.value

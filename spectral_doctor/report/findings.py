@@ -1,0 +1,68 @@
+"""A check as JSON: one document, or one line a fact."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from spectral_doctor.gate.records import CheckOutcome, Key, Problem
+from spectral_doctor.report.document import inspection_document
+from spectral_doctor.report.problems import conclusion
+
+
+def render_check_json(outcome: CheckOutcome) -> str:
+    """The document of `inspect --format json`, which `inspect` and `check` read back, with an entry `check`."""
+    check = {
+        "conclusion": conclusion(outcome),
+        "fails": outcome.fails,
+        "levels": {code: level.value for code, level in outcome.levels.items()},
+        "coverage": {**vars(outcome.coverage), "percent": outcome.coverage.percent},
+        "findings": [_finding(problem) for problem in outcome.problems],
+        "fixed": [_key(key) for key in outcome.fixed],
+        "kept": [_key(key) for key in outcome.kept],
+    }
+    return json.dumps({**inspection_document(outcome.inspection), "check": check}, indent=1, allow_nan=False) + "\n"
+
+
+def render_jsonl(outcome: CheckOutcome) -> str:
+    """One JSON object a line: every discriminator, every finding, every fixed one, and last the conclusion."""
+    lines: list[dict[str, Any]] = []
+    for diagnosis in outcome.inspection.diagnoses:
+        trajectory = diagnosis.trajectory
+        lines.append(
+            {
+                "type": "discriminator",
+                "discriminator": trajectory.discriminator,
+                "verdict": diagnosis.verdict.value,
+                "provisional": diagnosis.thresholds.provisional,
+                "step_unit": trajectory.step_unit,
+                "steps": list(trajectory.steps),
+                "onset": diagnosis.onset,
+                "last_healthy": diagnosis.last_healthy,
+                "resume_from": diagnosis.resume_from,
+                "summary": diagnosis.summary,
+            }
+        )
+    lines += [{"type": "finding", **_finding(problem)} for problem in outcome.problems]
+    lines += [{"type": "fixed", **_key(key)} for key in outcome.fixed]
+    lines.append({"type": "conclusion", "fails": outcome.fails, "conclusion": conclusion(outcome)})
+    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+
+
+def _finding(problem: Problem) -> dict[str, Any]:
+    return {
+        "rule": problem.rule.code,
+        "title": problem.rule.title,
+        "level": problem.level.value,
+        "known": problem.known,
+        "discriminator": problem.discriminator,
+        "layer": problem.layer,
+        "checkpoint": problem.checkpoint,
+        "step": problem.step,
+        "message": problem.sentence,
+        "fingerprint": problem.fingerprint,
+    }
+
+
+def _key(key: Key) -> dict[str, str]:
+    return {"rule": key.rule, "discriminator": key.discriminator, "layer": key.layer}

@@ -1,0 +1,77 @@
+"""A run that is being watched: a line a checkpoint, and the table of a live view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.errors import printable
+from spectral_doctor.inspection import Inspection
+from spectral_doctor.report.sparkline import sparkline
+
+_TREND = 24
+
+# What tells one state of a discriminator from another: its name, its step, its checkpoint's file.
+StateKey = tuple[str, int, str]
+
+
+def states(inspection: Inspection) -> Iterator[tuple[StateKey, Diagnosis, int]]:
+    """Every state that is known: its key, the diagnosis it belongs to, and its place there."""
+    for diagnosis in inspection.diagnoses:
+        for index, state in enumerate(diagnosis.states):
+            # The label of a file that was overwritten since is no part of the state.
+            yield (
+                (diagnosis.trajectory.discriminator, state.step, state.checkpoint.partition(" (")[0]),
+                diagnosis,
+                index,
+            )
+
+
+def state_line(diagnosis: Diagnosis, index: int) -> str:
+    """One state in a line: `step 625: COLLAPSED, best plateau 0.79 in block1.c1 (discriminator)`."""
+    state = diagnosis.states[index]
+    where = f" in {printable(state.best_layer)}" if state.best_layer else ""
+    name = printable(diagnosis.trajectory.discriminator)
+    return (
+        f"{diagnosis.trajectory.step_unit} {state.step}: {state.verdict.value}, "
+        f"best plateau {_number(state.best_plateau)}{where} ({name})"
+    )
+
+
+def state_values(diagnosis: Diagnosis, index: int) -> dict[str, float]:
+    """One state as named numbers for a tracker: `best_plateau`, and of every layer σ1, plateau and deficit."""
+    best = diagnosis.states[index].best_plateau
+    values = {} if best is None else {"best_plateau": best}
+    for finding, layer in zip(diagnosis.layers, diagnosis.trajectory.layers, strict=True):
+        spectrum = layer.spectra[index]
+        numbers = {
+            "sigma_max": None if spectrum is None else spectrum.sigma_max,
+            "plateau": finding.plateau[index],
+            "deficit": layer.deficit(index),
+        }
+        values |= {f"{key}/{layer.name}": value for key, value in numbers.items() if value is not None}
+    return values
+
+
+def live_table(inspection: Inspection) -> Table:
+    """One row a discriminator: where it is, its verdict, its best plateau, and how that came."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("discriminator", "last", "verdict", "best σk/σ1", "trend"):
+        table.add_column(column)
+    for diagnosis in inspection.diagnoses:
+        trajectory, last = diagnosis.trajectory, diagnosis.states[-1]
+        table.add_row(
+            Text(printable(trajectory.discriminator)),
+            f"{trajectory.step_unit} {last.step}",
+            diagnosis.verdict.value,
+            _number(last.best_plateau),
+            sparkline([state.best_plateau for state in diagnosis.states], _TREND),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.2f}"

@@ -1,0 +1,90 @@
+"""What has been seen, written and read back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.following.follower import Follower
+from spectral_doctor.following.memory import observations_to_json, read_observations
+from spectral_doctor.trajectory.history import HISTORY_VERSION
+from tests.following.test_follower import Clock, moved, put
+
+
+def seen(folder: Path) -> Follower:
+    """A follower that has seen two states of one file, one of them with NaN, and another file."""
+    clock = Clock()
+    follower = Follower(folder, clock=clock)
+    for step in (1, 2):
+        tensors = moved(step)
+        if step == 2:
+            tensors["conv1.weight"][0, 0, 0, 0] = float("nan")
+        put(folder, "latest.pth", {"step": step, "netD": tensors}, clock, age=100.0 - step)
+        put(folder, "netD_7.pth", moved(7), clock)
+        follower.look()
+    return follower
+
+
+def written(path: Path, observations: Any) -> Path:
+    """A history with those observations."""
+    path.write_text(json.dumps({"schema": HISTORY_VERSION, "series": [], "observations": observations}))
+    return path
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    """Every observation is equal to what was written: signatures, clues, spectra to the last bit, NaN as none."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    follower = seen(folder)
+    assert len(follower.observations) == 3
+    path = written(tmp_path / "history.json", observations_to_json(follower.observations))
+    assert list(read_observations(path)) == follower.observations
+
+
+def test_a_later_follower_goes_on_and_reads_nothing_again(tmp_path: Path) -> None:
+    """The same diagnoses, without a file opened; a new state is added to them."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    first = seen(folder)
+    path = written(tmp_path / "history.json", observations_to_json(first.observations))
+    clock = Clock()
+    later = Follower(folder, clock=clock, observations=read_observations(path))
+    assert later.look().examined == ()
+    assert later.inspection().diagnoses == first.inspection().diagnoses
+    new = put(folder, "latest.pth", {"step": 3, "netD": moved(3)}, clock, age=50.0)
+    assert later.look().examined == (new,)
+    assert 3 in {step for item in later.inspection().diagnoses for step in item.trajectory.steps}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"path": None}, "no history that watch wrote: "),
+        ({"signature": [[1]]}, "no history that watch wrote: not enough values to unpack"),
+        ({"step_clues": 3}, "no history that watch wrote: 'int' object is not iterable"),
+        ({"series": {}}, "no history that watch wrote, without the entry 'steps'. Name a new file for --history."),
+    ],
+)
+def test_a_damaged_entry_is_an_error(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
+    """Never half taken over."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    first, *rest = observations_to_json(seen(folder).observations)
+    path = written(tmp_path / "history.json", [first | change, *rest])
+    with pytest.raises(UnreadableCheckpoint) as error:
+        read_observations(path)
+    assert str(error.value).startswith(f"{path}: cannot be read: {sentence}")
+
+
+def test_another_schema_is_not_read(tmp_path: Path) -> None:
+    """Named, with the one that is."""
+    path = tmp_path / "history.json"
+    path.write_text('{"schema": "spectral-doctor/history/99", "observations": []}')
+    with pytest.raises(UnreadableCheckpoint, match="its schema is 'spectral-doctor/history/99', this version reads"):
+        read_observations(path)
+    with pytest.raises(UnreadableCheckpoint, match="cannot be read: No such file or directory"):
+        read_observations(tmp_path / "no.json")
