@@ -20,7 +20,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("checkpoints",),
     ("parametrizations",),
     ("trajectory", "gan"),
-    ("diagnosis",),
+    ("diagnosis", "veegan"),
     ("inspection", "training"),
     ("treatment",),
     ("report",),
