@@ -21,7 +21,7 @@ from spectral_doctor.treatment.records import Dose, Envelope, ResumePlan, Treatm
 
 
 def plan_resume(
-    paths: Sequence[Path], dose: Dose, *, from_step: int | None = None, discriminator: str | None = None
+    paths: Sequence[Path], dose: Dose | None, *, from_step: int | None = None, discriminator: str | None = None
 ) -> ResumePlan:
     """Diagnose a series and choose the checkpoint that a treated run goes on from.
 
@@ -36,7 +36,8 @@ def plan_resume(
     diagnosis = diagnoses[0]
     index, why = chosen_start(diagnosis, from_step)
     start = Path(diagnosis.trajectory.checkpoints[index])
-    envelope, source = series_envelope(diagnosis, index, dose.envelope) if dose.mode == "dynamic" else ({}, "")
+    dynamic = dose is not None and dose.mode == "dynamic"
+    envelope, source = series_envelope(diagnosis, index, dose.envelope) if dose and dynamic else ({}, "")
     own = is_training_state(start)
     recipe = str(read_state(_state_path(start))["recipe"]) if own else ""
     step = diagnosis.trajectory.steps[index]

@@ -25,9 +25,9 @@ class JointDiscriminator(nn.Module):
         self.last = last_layer(discriminator, sample)
         with torch.no_grad(), evaluating(discriminator):
             _, features = self._scored(sample)
-        self.head = nn.Sequential(
-            nn.Linear(features.shape[1] + latent_size, width), nn.ReLU(), nn.Linear(width, 1)
-        ).to(features.device)
+        self.head = nn.Sequential(nn.Linear(features.shape[1] + latent_size, width), nn.ReLU(), nn.Linear(width, 1)).to(
+            features.device
+        )
         nn.init.zeros_(self.head[2].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.head[2].bias)  # type: ignore[arg-type]
 

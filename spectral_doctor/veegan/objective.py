@@ -62,9 +62,7 @@ class Objective:
         distance = self.distance(latent, reconstructor(weighted).flatten(1))
         return joint(latent, fake).mean() + distance
 
-    def reconstructor_loss(
-        self, joint: Joint, reconstructor: nn.Module, real: Tensor, noise: Tensor
-    ) -> Tensor | None:
+    def reconstructor_loss(self, joint: Joint, reconstructor: nn.Module, real: Tensor, noise: Tensor) -> Tensor | None:
         """What θ minimises beside d: None as published; −E D(z_g, x) in the adversarial variant."""
         if not self.adversarial_reconstructor:
             return None
