@@ -153,6 +153,8 @@ def load_state(state: TrainingState, path: Path) -> None:
         )
     if content["treatment"] is not None and state.treatment is None:
         raise UsageError(f"{path}: a treated run; go on with `fix --resume`, not with `train`.")
+    if content["treatment"] is None and state.treatment is not None:
+        raise UsageError(f"{path}: a run without compensation; resume it as it was started.")
     saved, mode = (content.get("method") or {}).get("mode", "gan"), state.method.name if state.method else "gan"
     if saved != mode:
         raise UsageError(f"{path}: trained with --mode {printable(saved)}, not {mode}; resume with the same.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gan.networks import evaluating
@@ -54,7 +55,7 @@ def last_layer(discriminator: nn.Module, sample: Tensor) -> str:
     handles = [
         module.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
         for name, module in discriminator.named_modules()
-        if name and not any(True for _ in module.children() if not _is_parametrization(module))
+        if name and (parametrize.is_parametrized(module) or not any(True for _ in module.children()))
     ]
     try:
         with torch.no_grad(), evaluating(discriminator):
@@ -75,9 +76,8 @@ def last_layer(discriminator: nn.Module, sample: Tensor) -> str:
 
 
 def _has_matrix(module: nn.Module) -> bool:
+    # A parametrised weight is not asked for: computing it moves the vectors of a spectral norm in training.
+    if parametrize.is_parametrized(module, "weight"):
+        return True
     weight = getattr(module, "weight", None)
     return isinstance(weight, Tensor) and weight.ndim >= 2
-
-
-def _is_parametrization(module: nn.Module) -> bool:
-    return hasattr(module, "parametrizations")

@@ -38,7 +38,7 @@ PUBLISHED = {
 COMMON = {"latent_dim": "32", "batch_size": "128", "ema": "0.999", "samples": "2500"}
 SCRATCH = {
     "ring": {**COMMON, "steps": "8000"},
-    "grid": {**COMMON, "steps": "8000"},
+    "grid": {**COMMON, "latent_dim": "8", "learning_rate_discriminator": "0.0005", "steps": "8000"},
 }
 SCRATCH_PLAN = {"ring": VeeganPlan(), "grid": VeeganPlan()}
 
