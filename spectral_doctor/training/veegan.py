@@ -63,7 +63,9 @@ class Veegan:
         loss = self.objective.generator_loss(self.joint, self.reconstructor, flat(latent), fake, weight)
         state.generator_optimizer.zero_grad()
         self.reconstructor_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        # Only γ's and θ's gradients are wanted here, so D's are not computed.
+        taught = [*state.generator.parameters(), *self.reconstructor.parameters()]
+        loss.backward(inputs=[parameter for parameter in taught if parameter.requires_grad])  # type: ignore[no-untyped-call]
         self._teach_adversarially(state, world)
         world.average_gradients(state.generator)
         world.average_gradients(self.reconstructor)

@@ -1,11 +1,21 @@
 """VEEGAN measured: from scratch, on collapsed runs, and its diagnosis that needs no discriminator.
 
     python tests/benchmarks/veegan.py scratch ring grid -o runs/veegan-scratch.jsonl [--seeds 5]
+    python tests/benchmarks/veegan.py resumed -o runs/veegan-resumed.jsonl [--seeds 3]
+    python tests/benchmarks/veegan.py diagnosis -o runs/veegan-diagnosis.jsonl [--runs 80] [--recipes ring grid]
 
 `scratch` trains VEEGAN and a plain GAN of the same networks, data, seeds and steps, and counts the modes and the
-share of high quality in 2 500 samples, as Srivastava et al. (2017, section 4.1) do. Each trained run goes to the
-output as one JSON line when it is whole; what is there already is not run again. The last line printed is one
-JSON object.
+share of high quality in 2 500 samples, as Srivastava et al. (2017, section 4.1) do.
+
+`resumed` trains eight runs of plain GANs that lose most of their modes (those of the corpus, by their index there, and
+one of the runs of treatment.py), and goes on from each one's last checkpoint with VEEGAN attached as `fix` does it, and
+as a plain GAN: same checkpoint, seed, rates and steps. Modes and KL are medians over the last three evaluations.
+
+`diagnosis` trains runs of the corpus again, by their index there, and gives three checkpoints of each to the test
+that `inspect --reconstruct` makes. Outcomes are those of corpus.py; unclear ones are left out of the curve's area.
+
+Each trained run goes to the output as one JSON line when it is whole; what is there already is not run again. The
+last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -13,8 +23,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +35,19 @@ import torch
 
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.gan.networks import parameters_are_finite
-from spectral_doctor.training.loop import update
-from spectral_doctor.training.state import TrainingState
+from spectral_doctor.training.folder import RunFolder, read_state
+from spectral_doctor.training.loop import train, update
+from spectral_doctor.training.state import TrainingState, is_finite
 from spectral_doctor.training.veegan import Veegan
 from spectral_doctor.training.world import World
+from spectral_doctor.treatment.records import attached_plan
+from spectral_doctor.veegan.reconstruction import examine_generator
 from spectral_doctor.veegan.records import VeeganPlan
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+from tests.benchmarks.corpus import RECIPE_SHARES, drawn_settings, outcome_of
+from tests.benchmarks.treatment import DIGITS
 
 Row = dict[str, Any]
 
@@ -111,24 +132,186 @@ def run_missing(
     return rows
 
 
+COLLAPSED = {
+    **{f"ring-{index}": index for index in (60, 118, 137)},
+    **{f"grid-{index}": index for index in (99, 102, 119)},
+    "digits-147": 147,
+}
+BUDGET = {"ring": 2000, "grid": 2000, "stacked-digits": 300}
+
+
+def source_settings(name: str) -> tuple[str, dict[str, str], int]:
+    """Recipe, settings and seed of a run that collapses."""
+    if name in COLLAPSED:
+        return *drawn_settings(0, COLLAPSED[name]), COLLAPSED[name]
+    return "stacked-digits", DIGITS, 0
+
+
+def source_state(name: str, folder: Path) -> Path:
+    """The last state of a run that collapses, trained unless it is there."""
+    recipe_name, settings, seed = source_settings(name)
+    recipe = RECIPES[recipe_name].build(RECIPES[recipe_name].settings.changed(settings))
+    path = folder / name / f"step-{recipe.settings.steps:06d}.pt"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        outcome = train(TrainingState.fresh(recipe, seed, name=recipe_name), RunFolder(path.parent, keep=1))
+        assert not outcome.fault, f"{name}: {outcome.fault}"
+    return path
+
+
+def resumed_run(folder: Path, name: str, arm: str, seed: int) -> Row:
+    """Go on from a collapsed run with one arm and seed."""
+    content = read_state(source_state(name, folder))
+    recipe_name, settings, _ = source_settings(name)
+    step, budget = int(content["step"]), BUDGET[recipe_name]
+    changes = {**settings, "steps": str(step + budget)}
+    recipe = RECIPES[recipe_name].build(RECIPES[recipe_name].settings.changed(changes))
+    state = TrainingState.fresh(recipe, seed, name=recipe_name)
+    state.restore(content)
+    state.random.manual_seed(1000 + seed)
+    if arm == "veegan":
+        state.method = Veegan(state, attached_plan(budget))
+    started, measured = time.perf_counter(), []
+    for index in range(budget):
+        update(state, World())
+        if (index + 1) % (budget // 10) == 0:
+            evaluation = recipe.evaluate(state.generator)
+            assert evaluation is not None
+            measured.append(evaluation)
+    last = measured[-3:]
+    quality = [item.high_quality_fraction for item in last if item.high_quality_fraction is not None]
+    return {
+        "run": name,
+        "arm": arm,
+        "seed": seed,
+        "of": last[0].modes,
+        "modes_at_start": content["evaluation"]["modes_captured"],
+        "modes": statistics.median(item.modes_captured for item in last),
+        "kl": round(statistics.median(item.kl for item in last), 4),
+        "high_quality": round(statistics.median(quality), 4) if quality else None,
+        "modes_over_time": [item.modes_captured for item in measured],
+        "finite": parameters_are_finite(state.generator),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def resumed_table(rows: Iterable[Row]) -> list[Row]:
+    """A row for every run: modes with each arm over the seeds, and who has more, pair by pair."""
+    by_key, table = {(row["run"], row["arm"], row["seed"]): row for row in rows}, []
+    for name in sorted({key[0] for key in by_key}):
+        pairs = [
+            (row, by_key[name, "gan", seed])
+            for (run, arm, seed), row in sorted(by_key.items())
+            if run == name and arm == "veegan" and (name, "gan", seed) in by_key
+        ]
+        if not pairs:
+            continue
+        table.append(
+            {
+                "run": name,
+                "of": pairs[0][0]["of"],
+                "modes_at_start": pairs[0][0]["modes_at_start"],
+                "veegan": [ours["modes"] for ours, _ in pairs],
+                "gan": [theirs["modes"] for _, theirs in pairs],
+                "wins": sum(ours["modes"] > theirs["modes"] for ours, theirs in pairs),
+                "losses": sum(ours["modes"] < theirs["modes"] for ours, theirs in pairs),
+                "kl_veegan": round(statistics.median(ours["kl"] for ours, _ in pairs), 3),
+                "kl_gan": round(statistics.median(theirs["kl"] for _, theirs in pairs), 3),
+            }
+        )
+    return table
+
+
+def diagnosed_run(index: int) -> Row:
+    """Train a run of the corpus and examine the generator at a fifth, half and the end of its steps."""
+    name, changes = drawn_settings(0, index)
+    recipe = RECIPES[name].build(RECIPES[name].settings.changed(changes))
+    state, checkpoints = TrainingState.fresh(recipe, index), []
+    steps = recipe.settings.steps
+    for step in range(1, steps + 1):
+        losses = update(state, World())
+        if not is_finite(losses.discriminator, losses.generator):
+            break
+        if step in (steps // 5, steps // 2, steps):
+            evaluation = recipe.evaluate(state.generator)
+            assert evaluation is not None
+            found = examine_generator(recipe, state.generator)
+            values = {key: round(value, 5) for key, value in asdict(found).items()}
+            truth = {"step": step, "modes_captured": evaluation.modes_captured, "kl": round(evaluation.kl, 4)}
+            checkpoints.append({**truth, **values, "says_missing": found.modes_missing})
+    return {"run": index, "recipe": name, "modes": 8 if name == "ring" else 25 if name == "grid" else 1000} | {
+        "checkpoints": checkpoints
+    }
+
+
+def area(positives: list[float], negatives: list[float]) -> float | None:
+    """The area under the ROC curve: the chance that a positive is above a negative, ties counting half."""
+    pairs = [(p > n) + 0.5 * (p == n) for p in positives for n in negatives]
+    return round(statistics.mean(pairs), 4) if pairs else None
+
+
+def diagnosis_table(rows: Iterable[Row]) -> list[Row]:
+    """A row for all runs, for each recipe, and for the last checkpoints alone."""
+    rows, table = list(rows), []
+    for group in ("all", "last checkpoints", *sorted({row["recipe"] for row in rows})):
+        chosen = [row for row in rows if group in ("all", "last checkpoints", row["recipe"])]
+        labelled = [
+            (outcome_of(row, position), row["checkpoints"][position])
+            for row in chosen
+            for position in range(len(row["checkpoints"]))
+            if group != "last checkpoints" or position == len(row["checkpoints"]) - 1
+        ]
+        collapsed = [item for outcome, item in labelled if outcome == "collapsed"]
+        healthy = [item for outcome, item in labelled if outcome == "healthy"]
+        table.append(
+            {
+                "group": group,
+                "runs": len(chosen),
+                "checkpoints": len(labelled),
+                "collapsed": len(collapsed),
+                "healthy": len(healthy),
+                **{
+                    f"area_{key}": area([item[key] for item in collapsed], [item[key] for item in healthy])
+                    for key in ("coefficient", "outside")
+                },
+                "said_missing_of_collapsed": sum(item["says_missing"] for item in collapsed),
+                "said_missing_of_healthy": sum(item["says_missing"] for item in healthy),
+                "median_seconds": round(statistics.median(item["seconds"] for _, item in labelled), 2),
+            }
+        )
+    return table
+
+
 def main() -> None:
     """Run what is missing and print a line a run, the table, and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    scratch = commands.add_parser("scratch")
+    scratch, resumed, diagnosis = (commands.add_parser(name) for name in ("scratch", "resumed", "diagnosis"))
     scratch.add_argument("data", nargs="+", choices=("ring", "grid"))
     scratch.add_argument("--seeds", type=int, default=5)
-    for command in (scratch,):
+    resumed.add_argument("--seeds", type=int, default=3)
+    diagnosis.add_argument("--runs", type=int, default=80, help="indices of the corpus, from 0")
+    diagnosis.add_argument("--recipes", nargs="+", default=["ring", "grid"], choices=tuple(RECIPE_SHARES))
+    for command in (scratch, resumed, diagnosis):
         command.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    jobs = [
-        (data, arm, seed) for data in arguments.data for seed in range(arguments.seeds) for arm in ("veegan", "gan")
-    ]
-    rows = run_missing(arguments.output, jobs, ("data", "arm", "seed"), scratch_run)
-    table = scratch_table(rows)
-    for row in table:
-        print(*row.values(), sep="  ")
+    output, arms = arguments.output, ("veegan", "gan")
+    if arguments.command == "scratch":
+        jobs = [(data, arm, seed) for data in arguments.data for seed in range(arguments.seeds) for arm in arms]
+        rows = run_missing(output, jobs, ("data", "arm", "seed"), scratch_run)
+        table = scratch_table(rows)
+    elif arguments.command == "resumed":
+        names = [*COLLAPSED, "digits-treatment"]
+        jobs = [(name, arm, seed) for seed in range(arguments.seeds) for name in names for arm in arms]
+        rows = run_missing(output, jobs, ("run", "arm", "seed"), partial(resumed_run, output.with_suffix("")))
+        table = resumed_table(rows)
+    else:
+        indices = [(i,) for i in range(arguments.runs) if drawn_settings(0, i)[0] in arguments.recipes]
+        rows = run_missing(output, indices, ("run",), diagnosed_run)
+        table = diagnosis_table(row for row in rows if row["checkpoints"])
+    for line in table:
+        print(*line.values(), sep="  ")
     print(json.dumps({"runs": len(rows), "table": table}))
 
 

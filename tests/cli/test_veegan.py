@@ -81,7 +81,7 @@ def test_a_resumed_run_from_scratch_is_bit_identical(tmp_path: Path, recipe: str
 @pytest.mark.parametrize("part", ["reconstructor", "head", "reconstructor_optimizer", "head_optimizer", "updates"])
 def test_every_part_of_the_state_is_needed(tmp_path: Path, part: str) -> None:
     """The negative: a run that goes on without one of them ends elsewhere."""
-    arguments = ["train", "ring", "--mode", "veegan", "--no-pictures", *SMALL, *SHORT, "-o", tmp_path / "run"]
+    arguments = ["train", "ring", "--mode", "veegan", "--no-pictures", *SMALL, *SHORT, "-o", str(tmp_path / "run")]
     assert invoke(*arguments, "--steps", "20").exit_code == 0
     whole = load(tmp_path / "run" / "step-000020.pt")
     (tmp_path / "run" / "step-000020.pt").unlink()
@@ -135,7 +135,7 @@ def test_a_killed_attachment_resumes_to_the_same_bits(run: Path, tmp_path: Path,
 
 def test_with_dynamic_raises_the_spectrum_as_well(run: Path, tmp_path: Path) -> None:
     """The envelope is said and saved, and VEEGAN's state lies beside it."""
-    arguments = ["fix", run, "--mode", "veegan", "--with", "dynamic", "--from", "20", "--steps", "10", *SHORT]
+    arguments = ["fix", str(run), "--mode", "veegan", "--with", "dynamic", "--from", "20", "--steps", "10", *SHORT]
     result = invoke(*arguments, "-o", tmp_path / "both")
     assert result.exit_code == 0, result.output
     assert "Envelope: the best of 3 checkpoints." in result.stderr
@@ -156,7 +156,7 @@ def test_detached_the_run_goes_on_as_a_plain_gan(attached: Path, tmp_path: Path)
     assert plain.keys() == source.keys()
     for part in ("generator", "discriminator"):
         assert all(torch.equal(a, b) for a, b in zip(tensors(plain[part]), tensors(source[part]), strict=True))
-    arguments = ["train", "ring", "-o", tmp_path / "plain", "--resume", "--no-pictures", *SMALL]
+    arguments = ["train", "ring", "-o", str(tmp_path / "plain"), "--resume", "--no-pictures", *SMALL]
     assert invoke(*arguments, "--steps", "50").exit_code == 0
 
 

@@ -118,8 +118,8 @@ def generated_pairs_are_the_positives_of_o_lr(objective: Objective) -> None:
     f = world.reconstructor(world.real).detach() + world.noise
     generated = np.hstack([world.latent.double().numpy(), world.fake.detach().double().numpy()]) @ w
     real = np.hstack([f.double().numpy(), world.real.double().numpy()]) @ w
-    sigma = lambda logit: 1 / (1 + np.exp(-logit))  # noqa: E731
-    assert loss == pytest.approx(-np.log(sigma(generated)).mean() - np.log(1 - sigma(real)).mean(), rel=1e-5)
+    positive, negative = (1 / (1 + np.exp(-logits)) for logits in (generated, real))
+    assert loss == pytest.approx(-np.log(positive).mean() - np.log(1 - negative).mean(), rel=1e-5)
 
 
 def g_minimises_the_raw_logit_and_d(objective: Objective) -> None:
