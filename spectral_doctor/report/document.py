@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,18 +11,26 @@ from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.trajectory.history import HISTORY_VERSION, series_to_json
 from spectral_doctor.trajectory.records import LayerTrajectory
+from spectral_doctor.veegan.records import Reconstruction
 from spectral_doctor.version import __version__
 
 
-def render_json(inspection: Inspection) -> str:
-    """Return the whole inspection as JSON text: complete spectra, statistics, verdicts, and what was left out."""
-    document = {
+def render_json(inspection: Inspection, found: Mapping[str, Reconstruction] | None = None) -> str:
+    """Return the whole inspection as JSON text: complete spectra, statistics, verdicts, and what was left out.
+
+    `found` is what inverting the generators showed, by checkpoint.
+    """
+    document: dict[str, Any] = {
         "schema": HISTORY_VERSION,
         "tool": f"spectral-doctor {__version__}",
         "series": [{**series_to_json(item.trajectory), "diagnosis": _diagnosis(item)} for item in inspection.diagnoses],
         "left_out": [asdict(item) for item in inspection.left_out],
         "failures": list(inspection.failures),
     }
+    if found:
+        document["reconstructions"] = [
+            {"checkpoint": path, "modes_missing": item.modes_missing, **asdict(item)} for path, item in found.items()
+        ]
     return json.dumps(document, indent=1, allow_nan=False)
 
 

@@ -66,7 +66,7 @@ class Reconstruction:
     same size, `p_value` the share of those that reach it. `outside` is the share of real samples whose F(x) is
     farther from every F(G(z)) than 99 % of generated ones are. `explained` is the share of z's variance that F
     gives back on held-out generated samples. `samples` and `splits` say how many there were, `steps` how long F
-    was trained, `seconds` what it cost.
+    was trained, `seconds` of processor time what all of it cost.
     """
 
     coefficient: float

@@ -1,6 +1,7 @@
 """VEEGAN measured: from scratch, on collapsed runs, and its diagnosis that needs no discriminator.
 
     python tests/benchmarks/veegan.py scratch ring grid -o runs/veegan-scratch.jsonl [--seeds 5]
+    python tests/benchmarks/veegan.py figure -o tests/benchmarks/reconstruction.png
     python tests/benchmarks/veegan.py resumed -o runs/veegan-resumed.jsonl [--seeds 3]
     python tests/benchmarks/veegan.py diagnosis -o runs/veegan-diagnosis.jsonl [--runs 80] [--recipes ring grid]
 
@@ -13,6 +14,8 @@ as a plain GAN: same checkpoint, seed, rates and steps. Modes and KL are medians
 
 `diagnosis` trains runs of the corpus again, by their index there, and gives three checkpoints of each to the test
 that `inspect --reconstruct` makes. Outcomes are those of corpus.py; unclear ones are left out of the curve's area.
+
+`figure` draws real and generated samples, and where F sends both, for a collapsed and a healthy generator.
 
 Each trained run goes to the output as one JSON line when it is whole; what is there already is not run again. The
 last line printed is one JSON object.
@@ -41,7 +44,7 @@ from spectral_doctor.training.state import TrainingState, is_finite
 from spectral_doctor.training.veegan import Veegan
 from spectral_doctor.training.world import World
 from spectral_doctor.treatment.records import attached_plan
-from spectral_doctor.veegan.reconstruction import examine_generator
+from spectral_doctor.veegan.reconstruction import examine_generator, inverse_of
 from spectral_doctor.veegan.records import VeeganPlan
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
@@ -56,10 +59,10 @@ PUBLISHED = {
     "ring": {"gan": (1.0, 0.993), "veegan": (8.0, 0.529)},
     "grid": {"gan": (3.3, 0.005), "veegan": (24.6, 0.40)},
 }
-COMMON = {"latent_dim": "32", "batch_size": "128", "ema": "0.999", "samples": "2500"}
+COMMON = {"batch_size": "128", "ema": "0.999", "samples": "2500"}
 SCRATCH = {
-    "ring": {**COMMON, "steps": "8000"},
-    "grid": {**COMMON, "latent_dim": "8", "learning_rate_discriminator": "0.0005", "steps": "8000"},
+    "ring": {**COMMON, "latent_dim": "32", "learning_rate_discriminator": "0.0003", "steps": "7000"},
+    "grid": {**COMMON, "latent_dim": "8", "learning_rate_discriminator": "0.0005", "steps": "6000"},
 }
 SCRATCH_PLAN = {"ring": VeeganPlan(), "grid": VeeganPlan()}
 
@@ -137,7 +140,9 @@ COLLAPSED = {
     **{f"grid-{index}": index for index in (99, 102, 119)},
     "digits-147": 147,
 }
-BUDGET = {"ring": 2000, "grid": 2000, "stacked-digits": 300}
+# Two runs of the corpus on the ring, with a latent of two dimensions: one collapses, one does not.
+DRAWN = (118, 51)
+BUDGET = {"ring": 1000, "grid": 1000, "stacked-digits": 150}
 
 
 def source_settings(name: str) -> tuple[str, dict[str, str], int]:
@@ -244,6 +249,40 @@ def diagnosed_run(index: int) -> Row:
     }
 
 
+def draw(path: Path) -> Row:
+    """Draw F(x_real) over F(G(z)) in the latent's plane for a collapsed and a healthy generator of the ring."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure, said = Figure(figsize=(10, 2.9), layout="constrained"), {}
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 4)
+    for column, index in enumerate(DRAWN):
+        name, changes = drawn_settings(0, index)
+        recipe = RECIPES[name].build(RECIPES[name].settings.changed(changes))
+        state = TrainingState.fresh(recipe, index)
+        for _ in range(recipe.settings.steps):
+            update(state, World())
+        evaluation, found = recipe.evaluate(state.generator), examine_generator(recipe, state.generator)
+        assert evaluation is not None
+        inverse, random = inverse_of(recipe, state.generator), torch.Generator().manual_seed(5)
+        real, (_, fake) = recipe.real(600, random), inverse.generated(recipe, 600, random)
+        title = f"{evaluation.modes_captured} of {evaluation.modes} modes"
+        for panel, generated, true, where in (
+            (panels[2 * column], fake, real, "x"),
+            (panels[2 * column + 1], inverse(fake), inverse(real), "F(x)"),
+        ):
+            panel.scatter(*true.T, s=7, color="#b3261e", label="real", linewidths=0)
+            panel.scatter(*generated.T, s=4, color="#1a4f8b", alpha=0.5, label="generated", linewidths=0)
+            panel.set_title(f"{title}: {where}", fontsize=9)
+            panel.tick_params(labelsize=7)
+        panels[2 * column + 1].set_xlabel(f"energy coefficient {found.coefficient:.3f}", fontsize=8)
+        said[f"run-{index:03d}"] = {"modes": evaluation.modes_captured, "coefficient": round(found.coefficient, 4)}
+    panels[0].legend(fontsize=7, frameon=False)
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+    return said
+
+
 def area(positives: list[float], negatives: list[float]) -> float | None:
     """The area under the ROC curve: the chance that a positive is above a negative, ties counting half."""
     pairs = [(p > n) + 0.5 * (p == n) for p in positives for n in negatives]
@@ -292,11 +331,15 @@ def main() -> None:
     resumed.add_argument("--seeds", type=int, default=3)
     diagnosis.add_argument("--runs", type=int, default=80, help="indices of the corpus, from 0")
     diagnosis.add_argument("--recipes", nargs="+", default=["ring", "grid"], choices=tuple(RECIPE_SHARES))
-    for command in (scratch, resumed, diagnosis):
+    figure = commands.add_parser("figure")
+    for command in (scratch, resumed, diagnosis, figure):
         command.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     output, arms = arguments.output, ("veegan", "gan")
+    if arguments.command == "figure":
+        print(json.dumps(draw(output)))
+        return
     if arguments.command == "scratch":
         jobs = [(data, arm, seed) for data in arguments.data for seed in range(arguments.seeds) for arm in arms]
         rows = run_missing(output, jobs, ("data", "arm", "seed"), scratch_run)
