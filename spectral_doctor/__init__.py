@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from spectral_doctor.spectrum import Spectrum, singular_values, spectrum_of, weight_matrices
     from spectral_doctor.trajectory.history import read_history
     from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+    from spectral_doctor.veegan.reconstruction import examine_generator
+    from spectral_doctor.veegan.records import Reconstruction
 
 _HOMES = {
     "BaseRecipe": "gan.recipes",
@@ -42,6 +44,7 @@ _HOMES = {
     "LayerWeight": "checkpoints.records",
     "LeftOut": "checkpoints.records",
     "Recipe": "gan.recipes",
+    "Reconstruction": "veegan.records",
     "Settings": "gan.settings",
     "SkippedLayer": "checkpoints.records",
     "SpectralTrajectory": "trajectory.records",
@@ -49,6 +52,7 @@ _HOMES = {
     "Thresholds": "diagnosis.records",
     "Verdict": "diagnosis.records",
     "diagnose": "diagnosis.rules",
+    "examine_generator": "veegan.reconstruction",
     "inspect_paths": "inspection",
     "load_checkpoint": "checkpoints",
     "read_history": "trajectory.history",
@@ -69,6 +73,7 @@ __all__ = [
     "LayerWeight",
     "LeftOut",
     "Recipe",
+    "Reconstruction",
     "Settings",
     "SkippedLayer",
     "SpectralTrajectory",
@@ -77,6 +82,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "diagnose",
+    "examine_generator",
     "inspect_paths",
     "load_checkpoint",
     "read_history",

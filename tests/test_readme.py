@@ -57,7 +57,7 @@ def test_every_exit_code_is_in_the_table() -> None:
 
 def test_every_verb_in_readme_exists() -> None:
     """`spectral-doctor VERB` in a code block is a verb of the tool."""
-    names = {"inspect", "train", "recipes"}
+    names = {"inspect", "train", "recipes", "fix"}
     for command, _ in transcripts():
         for verb in re.findall(r"^spectral-doctor ([a-z]+)", command):
             assert verb in names

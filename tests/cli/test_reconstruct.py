@@ -90,7 +90,7 @@ def test_a_generator_that_has_both_is_not_accused(tmp_path: Path) -> None:
     """The negative: with one Gaussian wanted, and made, there is no sign, and `--fail-on` does not fail."""
     path = strangers(tmp_path, 0.0)
     (tmp_path / "mine.py").write_text(RECIPE.replace("+ 8 *", "+ 0 *"))
-    arguments = ["inspect", path, "--reconstruct", "--recipe", f"{tmp_path / 'mine.py'}:Mine"]
+    arguments = ["inspect", str(path), "--reconstruct", "--recipe", f"{tmp_path / 'mine.py'}:Mine"]
     result = invoke(*arguments, "--fail-on", "collapsed")
     assert result.exit_code == 0, result.output
     assert "NO SIGN OF MISSING MODES (provisional)" in " ".join(result.stdout.split())
@@ -104,13 +104,14 @@ def test_what_is_missing_is_said(run: Path, tmp_path: Path) -> None:
     torch.save({"netD": torch.load(path, weights_only=True)["netD"]}, lonely)
     history = tmp_path / "history.json"
     history.write_text(invoke("inspect", run, "--format", "json").stdout.replace("step-0000", "gone-0000"))
-    for arguments, sentence in (
+    cases: tuple[tuple[list[str | Path], str], ...] = (
         ([path, "--reconstruct"], "does not say how it was trained: name its recipe with --recipe"),
         ([lonely, "--reconstruct", "--recipe", recipe], "no generator in it or beside it"),
         ([history, "--reconstruct"], "is not there; a history alone holds no generator."),
         ([run, "--reconstruct", "--recipe", recipe], "its generator is not the recipe's"),
         ([run, "--recipe", recipe], "--recipe and --set: go with --reconstruct."),
-    ):
+    )
+    for arguments, sentence in cases:
         result = invoke("inspect", *arguments)
         assert result.exit_code == ExitCode.USAGE, result.output
         assert sentence in result.output
