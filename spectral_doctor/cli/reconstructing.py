@@ -31,11 +31,11 @@ def reconstructions(inspection: Inspection, name: str | None, assignments: list[
 
 def _recipe(path: Path, name: str | None, assignments: list[str]) -> Recipe:
     """The recipe that was named, or that a training state of ours names, with its settings."""
-    from spectral_doctor.training.folder import read_state
+    from spectral_doctor.training.folder import read_state, state_path
     from spectral_doctor.treatment.resuming import is_training_state
 
     own = is_training_state(path)
-    content = read_state(path.parent if path.name == "state.pt" else path) if own and name is None else None
+    content = read_state(state_path(path)) if own and name is None else None
     saved = [] if content is None else [f"{key}={value}" for key, value in content["settings"].items()]
     chosen = name or ("" if content is None else content["recipe"])
     if not chosen:

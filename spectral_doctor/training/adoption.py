@@ -14,7 +14,7 @@ from spectral_doctor.checkpoints.optimizers import is_discriminators, optimizer_
 from spectral_doctor.checkpoints.reading import read_tree
 from spectral_doctor.errors import NoDiscriminator, UsageError, listed, printable
 from spectral_doctor.gan.recipes import Recipe
-from spectral_doctor.training.folder import read_state
+from spectral_doctor.training.folder import read_state, state_path
 from spectral_doctor.training.state import TrainingState
 
 
@@ -51,10 +51,10 @@ def adopted_generator(recipe: Recipe, path: Path) -> nn.Module:
     A stranger's generator is looked for as `adopt` does. Raises `UsageError` where there is none, or another.
     """
     generator, _ = recipe.networks()
-    tree = read_tree(path)[1]
-    tensors: Any = None
+    state, tensors = state_path(path), None
+    tree = read_tree(state / "state.pt" if state.is_dir() else state)[1]
     if str(tree.get("format", "")).startswith("spectral-doctor/training/"):
-        content = read_state(path.parent if path.name == "state.pt" else path)
+        content = read_state(state)
         tensors = content["generator_ema"] or content["generator"]
     else:
         tensors = find_generator(tree) or _beside(path)

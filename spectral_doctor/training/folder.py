@@ -38,6 +38,11 @@ class RunFolder:
         return self.path / (f"step-{step:06d}" if self.as_folders else f"step-{step:06d}.pt")
 
 
+def state_path(checkpoint: Path) -> Path:
+    """The state that a file belongs to: the folder around it where that is a checkpoint, else the file itself."""
+    return checkpoint.parent if (checkpoint.parent / "state.pt").exists() else checkpoint
+
+
 def saved_states(folder: Path) -> list[Path]:
     """The checkpoints of a run in step order, whatever their form."""
     found = [(int(match[1]), path) for path in folder.glob("step-*") if (match := _NAME.match(path.name))]

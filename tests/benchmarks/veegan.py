@@ -1,6 +1,7 @@
 """VEEGAN measured: from scratch, on collapsed runs, and its diagnosis that needs no discriminator.
 
     python tests/benchmarks/veegan.py scratch ring grid -o runs/veegan-scratch.jsonl [--seeds 5]
+    python tests/benchmarks/veegan.py attach
     python tests/benchmarks/veegan.py figure -o tests/benchmarks/reconstruction.png
     python tests/benchmarks/veegan.py resumed -o runs/veegan-resumed.jsonl [--seeds 3]
     python tests/benchmarks/veegan.py diagnosis -o runs/veegan-diagnosis.jsonl [--runs 80] [--recipes ring grid]
@@ -14,6 +15,8 @@ as a plain GAN: same checkpoint, seed, rates and steps. Modes and KL are medians
 
 `diagnosis` trains runs of the corpus again, by their index there, and gives three checkpoints of each to the test
 that `inspect --reconstruct` makes. Outcomes are those of corpus.py; unclear ones are left out of the curve's area.
+
+`attach` prints the largest |joint logit + D(x)| over random pairs when VEEGAN joins a perceptron, a DCGAN and a ResNet.
 
 `figure` draws real and generated samples, and where F sends both, for a collapsed and a healthy generator.
 
@@ -35,15 +38,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from spectral_doctor.gan.builtin import RECIPES
-from spectral_doctor.gan.networks import parameters_are_finite
+from spectral_doctor.gan.networks import (
+    Critic,
+    ResNetDiscriminator,
+    dcgan_discriminator,
+    mlp,
+    parameters_are_finite,
+    wrapper,
+)
 from spectral_doctor.training.folder import RunFolder, read_state
 from spectral_doctor.training.loop import train, update
 from spectral_doctor.training.state import TrainingState, is_finite
 from spectral_doctor.training.veegan import Veegan
 from spectral_doctor.training.world import World
 from spectral_doctor.treatment.records import attached_plan
+from spectral_doctor.veegan.joint import JointDiscriminator
 from spectral_doctor.veegan.reconstruction import examine_generator, inverse_of
 from spectral_doctor.veegan.records import VeeganPlan
 
@@ -249,6 +261,26 @@ def diagnosed_run(index: int) -> Row:
     }
 
 
+def attach_errors(pairs: int = 4096) -> Row:
+    """The largest |D(z, x) + D(x)| at attach time, by kind of discriminator."""
+    torch.manual_seed(0)
+    kinds: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+        "MLP": (Critic(mlp((2, 128, 128, 1), wrapper(False), 0.2)), (2,)),
+        "MLP, spectral norm": (Critic(mlp((2, 128, 128, 1), wrapper(True), 0.2)), (2,)),
+        "DCGAN": (dcgan_discriminator(3, 16, 32, wrapper(False)), (3, 32, 32)),
+        "DCGAN, spectral norm": (dcgan_discriminator(3, 16, 32, wrapper(True)), (3, 32, 32)),
+        "ResNet": (ResNetDiscriminator(3, 16, wrapper(False)), (3, 8, 8)),
+        "ResNet, spectral norm": (ResNetDiscriminator(3, 16, wrapper(True)), (3, 8, 8)),
+    }
+    found: Row = {}
+    for name, (discriminator, shape) in kinds.items():
+        joint = JointDiscriminator(discriminator, torch.randn(2, *shape), 32).eval()
+        x, z = torch.randn(pairs, *shape), torch.randn(pairs, 32)
+        with torch.no_grad():
+            found[name] = float((joint(z, x) + discriminator(x)).abs().max())
+    return found
+
+
 def draw(path: Path) -> Row:
     """Draw F(x_real) over F(G(z)) in the latent's plane for a collapsed and a healthy generator of the ring."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -331,11 +363,15 @@ def main() -> None:
     resumed.add_argument("--seeds", type=int, default=3)
     diagnosis.add_argument("--runs", type=int, default=80, help="indices of the corpus, from 0")
     diagnosis.add_argument("--recipes", nargs="+", default=["ring", "grid"], choices=tuple(RECIPE_SHARES))
+    commands.add_parser("attach")
     figure = commands.add_parser("figure")
     for command in (scratch, resumed, diagnosis, figure):
         command.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.command == "attach":
+        print(json.dumps(attach_errors()))
+        return
     output, arms = arguments.output, ("veegan", "gan")
     if arguments.command == "figure":
         print(json.dumps(draw(output)))

@@ -12,7 +12,10 @@ from typer.testing import CliRunner, Result
 
 from spectral_doctor.cli import app
 from spectral_doctor.cli.boundary import ExitCode
+from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.report.reconstruction import render_reconstructions
+from spectral_doctor.training.adoption import adopted_generator
+from spectral_doctor.training.folder import read_state
 from spectral_doctor.veegan.records import Reconstruction
 
 RECIPE = """
@@ -69,6 +72,24 @@ def test_a_run_of_ours_is_examined_without_naming_its_recipe(run: Path) -> None:
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     assert invoke("inspect", run, "--reconstruct").exit_code == 0
     assert "MODES MISSING" not in invoke("inspect", run).stdout
+
+
+def test_a_checkpoint_that_is_a_folder_and_its_average(tmp_path: Path) -> None:
+    """Networks as safetensors files beside the state; the generator's average is the one that is examined."""
+    settings = ["--set", "generator_channels=16", "--set", "samples=50", "--set", "ema=0.5"]
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "2", "--no-pictures", "--folders"]
+    assert invoke(*arguments, *settings).exit_code == 0
+    result = invoke("inspect", tmp_path / "run", "--reconstruct")
+    assert result.exit_code == 0, result.output
+    assert "MODES MISSING (provisional)" in " ".join(result.stdout.split())
+    last = tmp_path / "run" / "step-000002"
+    generator = adopted_generator(
+        RECIPES["ring"].build(RECIPES["ring"].settings.changed({"generator_channels": "16"})),
+        last / "discriminator.safetensors",
+    )
+    content = read_state(last)
+    assert all(torch.equal(value, content["generator_ema"][key]) for key, value in generator.state_dict().items())
+    assert not torch.equal(content["generator_ema"]["0.weight"], content["generator"]["0.weight"])
 
 
 def test_a_strangers_generator_is_examined_with_a_recipe(tmp_path: Path) -> None:

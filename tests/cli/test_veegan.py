@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
 from spectral_doctor.cli import app
@@ -179,6 +179,47 @@ def test_detached_in_a_strangers_layout(attached: Path, tmp_path: Path) -> None:
     assert result.exit_code == ExitCode.USAGE
     assert "its discriminator is not the run's: they differ in 'body.0.bias'" in result.output
     assert not (tmp_path / "no.pth").exists()
+
+
+RECIPE = """
+import torch
+from torch import nn
+from spectral_doctor import BaseRecipe, Settings
+
+class Mine(BaseRecipe):
+    def __init__(self):
+        super().__init__(Settings(latent_dim=3, batch_size=8, save_every=5))
+    def networks(self):
+        return nn.Linear(3, 2), nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1), nn.Flatten(0))
+    def reconstructor(self):
+        return nn.Linear(2, 3)
+    def real(self, count, random):
+        return torch.randn(count, 2, generator=random)
+"""
+
+
+def test_a_strangers_run_gets_veegan_and_gives_its_layout_back(tmp_path: Path) -> None:
+    """A checkpoint that was not made here, with a recipe that brings its reconstructor; then plain again."""
+    (tmp_path / "mine.py").write_text(RECIPE)
+    torch.manual_seed(0)
+    discriminator = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1), nn.Flatten(0))
+    generator = nn.Linear(3, 2)
+    content = {"netD": discriminator.state_dict(), "netG": generator.state_dict(), "step": 70}
+    torch.save(content, tmp_path / "stranger_70.pt")
+    stranger, fixed = tmp_path / "stranger_70.pt", tmp_path / "fixed"
+    recipe = ["--recipe", f"{tmp_path / 'mine.py'}:Mine"]
+    result = invoke("fix", stranger, "--mode", "veegan", "--steps", "5", "-o", fixed, *SHORT, *recipe)
+    assert result.exit_code == 0, result.output
+    first, last = load(fixed / "step-000070.pt"), load(fixed / "step-000075.pt")
+    assert all(torch.equal(value, first["discriminator"][key]) for key, value in discriminator.state_dict().items())  # type: ignore[index]
+    assert sorted(last["method"]["reconstructor"]) == ["bias", "weight"]  # type: ignore[index]
+    result = invoke("fix", fixed, "--detach", "--like", stranger, "-o", tmp_path / "plain_75.pt")
+    assert result.exit_code == 0, result.output
+    plain = load(tmp_path / "plain_75.pt")
+    assert plain.keys() == content.keys()
+    discriminator.load_state_dict(plain["netD"])  # type: ignore[arg-type]
+    assert torch.equal(plain["netG"]["weight"], last["generator"]["weight"])  # type: ignore[index]
+    assert not torch.equal(plain["netG"]["weight"], generator.weight)  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
