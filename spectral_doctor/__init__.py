@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from spectral_doctor.trajectory.history import read_history
     from spectral_doctor.trajectory.monitor import SpectralMonitor
     from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+    from spectral_doctor.veegan.reconstruction import examine_generator
+    from spectral_doctor.veegan.records import Reconstruction
 
 _HOMES = {
     "BaseRecipe": "gan.recipes",
@@ -50,6 +52,7 @@ _HOMES = {
     "LayerWeight": "checkpoints.records",
     "LeftOut": "checkpoints.records",
     "Recipe": "gan.recipes",
+    "Reconstruction": "veegan.records",
     "Settings": "gan.settings",
     "SkippedLayer": "checkpoints.records",
     "SpectralMonitor": "trajectory.monitor",
@@ -61,6 +64,7 @@ _HOMES = {
     "Verdict": "diagnosis.records",
     "compensate": "compensation",
     "diagnose": "diagnosis.rules",
+    "examine_generator": "veegan.reconstruction",
     "inspect_paths": "inspection",
     "load_checkpoint": "checkpoints",
     "read_history": "trajectory.history",
@@ -84,6 +88,7 @@ __all__ = [
     "LayerWeight",
     "LeftOut",
     "Recipe",
+    "Reconstruction",
     "Settings",
     "SkippedLayer",
     "SpectralMonitor",
@@ -96,6 +101,7 @@ __all__ = [
     "__version__",
     "compensate",
     "diagnose",
+    "examine_generator",
     "inspect_paths",
     "load_checkpoint",
     "read_history",

@@ -12,15 +12,18 @@ from spectral_doctor.cli.boundary import speaking_plainly
 from spectral_doctor.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
-    from spectral_doctor.treatment.records import Dose
+    from spectral_doctor.treatment.records import Dose, Prescription
 
-MODES = ("static", "dynamic")
+COMPENSATIONS = ("static", "dynamic")
+MODES = (*COMPENSATIONS, "veegan")
 ENVELOPES = ("running", "held", "median", "official")
 
 
 def fix(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Checkpoints of one run: files or its folder.")],
-    mode: Annotated[str, typer.Option("--mode", help="static or dynamic compensation.")],
+    mode: Annotated[
+        str | None, typer.Option("--mode", help="static or dynamic compensation, or veegan: a reconstructor joins.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="A file, or a folder.")] = None,
     weights_only: Annotated[
         bool, typer.Option("--weights-only", help="Rewrite the checkpoint's weights and train nothing.")
@@ -56,25 +59,81 @@ def fix(
     reset_d_optimizer: Annotated[
         bool, typer.Option("--reset-d-optimizer", help="With --weights-only: its moments start from zero.")
     ] = False,
+    companion: Annotated[
+        str | None, typer.Option("--with", help="With --mode veegan: static or dynamic compensation as well.")
+    ] = None,
+    veegan: Annotated[
+        list[str] | None, typer.Option("--veegan", metavar="KEY=VALUE", help="weight, warm_up, ramp, head, variant.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Write plain G and D(x) of a run with VEEGAN, and train nothing.")
+    ] = False,
+    like: Annotated[
+        Path | None, typer.Option("--like", metavar="FILE", help="With --detach: in the layout of this file.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fix in OUT.")] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Treat a discriminator whose spectrum collapses: in its file, or in resumed training."""
     with speaking_plainly():
-        dose = _dose(mode, fraction, interval, scale, envelope, apply, exclude)
+        if detach:
+            _detach(paths, output, from_step, like)
+            return
+        if mode is None:
+            raise UsageError(f"--mode: say how to treat it; expected one of {listed(MODES)}.")
+        compensation = _compensation(mode, companion, veegan or [])
+        dose = None
+        if compensation is not None:
+            dose = _dose(compensation, fraction, interval, scale, envelope, apply, exclude)
         if output is None and not dry_run:
             raise UsageError("-o OUT: say where the treated checkpoint or run is to be written, or add --dry-run.")
         if weights_only or dry_run:
+            if dose is None or mode == "veegan":
+                raise UsageError("--mode veegan: trains; it has no form that rewrites weights alone.")
             _rewrite(paths, None if dry_run else output, dose, from_step, discriminator, reset_d_optimizer)
             return
         assert output is not None
         from spectral_doctor.cli.resumed import treat_run
 
+        chosen = _prescription(dose, mode, veegan or [], steps)
         code = treat_run(
-            paths, output, dose, steps, from_step, recipe, assignments or [], discriminator, resume, device
+            paths, output, chosen, steps, from_step, recipe, assignments or [], discriminator, resume, device
         )
         if code:
             raise typer.Exit(code)
+
+
+def _compensation(mode: str, companion: str | None, veegan: list[str]) -> str | None:
+    """Which compensation a mode and `--with` ask for; None for VEEGAN alone."""
+    if mode not in MODES:
+        raise UsageError(f"--mode {printable(mode)}: expected one of {listed(MODES)}.")
+    if mode != "veegan":
+        for option, value in (("--with", companion), ("--veegan", veegan)):
+            if value:
+                raise UsageError(f"{option}: goes with --mode veegan.")
+        return mode
+    if companion not in (*COMPENSATIONS, None):
+        raise UsageError(f"--with {printable(companion)}: expected one of {listed(COMPENSATIONS)}.")
+    return companion
+
+
+def _prescription(dose: Dose | None, mode: str, veegan: list[str], steps: int) -> Prescription:
+    from spectral_doctor.cli.train import assigned
+    from spectral_doctor.treatment.records import Prescription, attached_plan
+
+    plan = attached_plan(steps).changed(assigned("--veegan", veegan)) if mode == "veegan" else None
+    return Prescription(dose, plan)
+
+
+def _detach(paths: list[Path], output: Path | None, from_step: int | None, like: Path | None) -> None:
+    from spectral_doctor.treatment.detaching import detach_run
+
+    if output is None:
+        raise UsageError("-o OUT: say where the plain networks are to be written.")
+    if len(paths) != 1:
+        raise UsageError(f"--detach takes one run: its folder or one of its checkpoints; {len(paths)} paths came.")
+    written, parts = detach_run(paths[0], output, from_step=from_step, like=like)
+    typer.echo(f"written: {printable(written)} ({' and '.join(parts)}, without VEEGAN)")
 
 
 def _dose(
@@ -87,7 +146,6 @@ def _dose(
     exclude: list[str] | None,
 ) -> Dose:
     for option, value, allowed in (
-        ("--mode", mode, MODES),
         ("--scale", scale, ("hold", "one", "free", None)),
         ("--envelope", envelope, ENVELOPES),
         ("--apply", apply, ("projection", "parametrization")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,7 @@ from spectral_doctor.gate.settings import FailOn
 
 if TYPE_CHECKING:
     from spectral_doctor.inspection import Inspection, Progress
+    from spectral_doctor.veegan.records import Reconstruction
 
 
 class ReportFormat(Enum):
@@ -56,6 +57,15 @@ def inspect(
         typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file."),
     ] = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")] = FailOn.NEVER,
+    reconstruct: Annotated[
+        bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
+    ] = False,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="With --reconstruct: what trained it, where that is not saved.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --reconstruct: settings of --recipe.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
     ] = False,
@@ -68,12 +78,18 @@ def inspect(
 
         with progress_bar() as progress:
             inspection = inspect_paths(paths, discriminator=discriminator, exclude=exclude or (), progress=progress)
-        _print_report(inspection, report_format, explain)
+        from spectral_doctor.cli.reconstructing import reconstructions
+
+        if not reconstruct and (recipe or assignments):
+            raise UsageError("--recipe and --set: go with --reconstruct.")
+        found = reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
+        _print_report(inspection, found, report_format, explain)
         if plot is not None:
             _write_plot(inspection, plot)
         if html is not None:
             _write_html(inspection, html)
-        if _fails(inspection, fail_on):
+        missing = fail_on is not FailOn.NEVER and any(item.modes_missing for item in found.values())
+        if missing or _fails(inspection, fail_on):
             raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -94,11 +110,13 @@ def progress_bar() -> Iterator[Progress]:
         yield advance
 
 
-def _print_report(inspection: Inspection, report_format: ReportFormat, explain: bool) -> None:
+def _print_report(
+    inspection: Inspection, found: Mapping[str, Reconstruction], report_format: ReportFormat, explain: bool
+) -> None:
     if report_format is ReportFormat.JSON:
         from spectral_doctor.report.document import render_json
 
-        sys.stdout.write(render_json(inspection) + "\n")
+        sys.stdout.write(render_json(inspection, found) + "\n")
         return
     from rich.console import Console
 
@@ -108,6 +126,10 @@ def _print_report(inspection: Inspection, report_format: ReportFormat, explain: 
     width = terminal.width if terminal.is_terminal else 80
     color = terminal.is_terminal and terminal.color_system is not None and not terminal.no_color
     sys.stdout.write(render_text(inspection, width=max(width, 80), color=color, explain=explain))
+    if found:
+        from spectral_doctor.report.reconstruction import render_reconstructions
+
+        sys.stdout.write("\n" + render_reconstructions(found, width=max(width, 80)) + "\n")
 
 
 def _check_plot(plot: Path | None, paths: list[str]) -> None:

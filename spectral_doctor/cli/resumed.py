@@ -16,13 +16,13 @@ from spectral_doctor.errors import UsageError, printable
 if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved
     from spectral_doctor.training.state import TrainingState
-    from spectral_doctor.treatment.records import Dose, ResumePlan, TreatmentOutcome
+    from spectral_doctor.treatment.records import Prescription, ResumePlan, TreatmentOutcome
 
 
 def treat_run(
     paths: Sequence[Path],
     output: Path,
-    dose: Dose,
+    prescription: Prescription,
     steps: int,
     from_step: int | None,
     recipe: str | None,
@@ -43,11 +43,11 @@ def treat_run(
         raise UsageError(f"{printable(output)} holds a run already: add --resume to go on, or choose another folder.")
     if resume and not earlier:
         raise UsageError(f"{printable(output)} holds no checkpoint to resume from.")
-    plan = plan_resume(paths, dose, from_step=from_step, discriminator=discriminator)
+    plan = plan_resume(paths, prescription.dose, from_step=from_step, discriminator=discriminator)
     output.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(output)
     with joined_world(device) as world:
-        plan, state = _treated_state(plan, dose, steps, recipe, assignments, discriminator, str(world.device))
+        plan, state = _treated_state(plan, prescription, steps, recipe, assignments, discriminator, str(world.device))
         if world.leads:
             clear_torn(output)
             typer.echo(render_plan(plan), err=True)
@@ -68,7 +68,7 @@ def treat_run(
 
 def _treated_state(
     plan: ResumePlan,
-    dose: Dose,
+    prescription: Prescription,
     steps: int,
     recipe: str | None,
     assignments: list[str],
@@ -88,6 +88,11 @@ def _treated_state(
             "`recipes` lists or your own file.py:attribute; or treat the weights alone with --weights-only."
         )
     content = read_state(plan.start) if plan.recipe else None
+    if content is not None and content.get("method") is not None:
+        raise UsageError(
+            f"{printable(plan.start)}: a run with VEEGAN already; go on with it by --resume, or take VEEGAN off "
+            "with `fix --detach` first."
+        )
     saved = {} if content is None or recipe else content["settings"]
     given = [f"{key}={value}" for key, value in saved.items() if key != "steps"]
     chosen = recipe_named(name, [*given, *assignments, f"steps={plan.step + steps}"])
@@ -98,7 +103,12 @@ def _treated_state(
         plan = replace(plan, warnings=missing)
     else:
         state.restore(content)
-    attach(state, dose, plan.envelope)
+    if prescription.dose is not None:
+        attach(state, prescription.dose, plan.envelope)
+    if prescription.veegan is not None:
+        from spectral_doctor.training.veegan import Veegan
+
+        state.method = Veegan(state, prescription.veegan)
     return plan, state
 
 

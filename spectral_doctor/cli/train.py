@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved
     from spectral_doctor.training.state import TrainingState
     from spectral_doctor.training.world import World
+    from spectral_doctor.veegan.records import VeeganPlan
 
     Watcher = Callable[[Saved], None]
 
@@ -43,6 +44,10 @@ def train(
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
     ] = None,
+    mode: Annotated[str, typer.Option("--mode", help="gan, or veegan: with a reconstructor, from scratch.")] = "gan",
+    veegan: Annotated[
+        list[str] | None, typer.Option("--veegan", metavar="KEY=VALUE", help="weight, warm_up, ramp, head, variant.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the latest checkpoint in DIR, bit for bit.")
     ] = False,
@@ -60,11 +65,12 @@ def train(
     """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
     with speaking_plainly():
         chosen = recipe_named(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])])
+        plan = _veegan_plan(mode, veegan or [])
         from spectral_doctor.training.folder import RunFolder
         from spectral_doctor.training.world import joined_world
 
         with joined_world(device) as world:
-            state = _state(chosen, recipe, output, seed, resume, world)
+            state = _state(chosen, recipe, output, seed, resume, plan, world)
             watchers = _watchers(output, world.leads and pictures, world.leads and tensorboard, tracker)
             # No rank may look for earlier checkpoints once rank 0 has written the first.
             world.wait()
@@ -78,11 +84,7 @@ def recipe_named(name: str, assignments: list[str]) -> Recipe:
     from spectral_doctor.gan.builtin import RECIPES
     from spectral_doctor.gan.own import load_recipe
 
-    pairs = [text.partition("=") for text in assignments]
-    for key, sign, _ in pairs:
-        if not sign:
-            raise UsageError(f"--set {printable(key)}: expected KEY=VALUE.")
-    changes = {key: value for key, _, value in pairs}
+    changes = assigned("--set", assignments)
     if ":" in name:
         return load_recipe(name, changes)
     if name not in RECIPES:
@@ -92,7 +94,30 @@ def recipe_named(name: str, assignments: list[str]) -> Recipe:
     return RECIPES[name].build(RECIPES[name].settings.changed(changes))
 
 
-def _state(recipe: Recipe, name: str, output: Path, seed: int, resume: bool, world: World) -> TrainingState:
+def assigned(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """What an option gave as `KEY=VALUE` texts; raises `UsageError` for one without the sign."""
+    pairs = [text.partition("=") for text in texts]
+    for key, sign, _ in pairs:
+        if not sign:
+            raise UsageError(f"{option} {printable(key)}: expected KEY=VALUE.")
+    return {key: value for key, _, value in pairs}
+
+
+def _veegan_plan(mode: str, texts: list[str]) -> VeeganPlan | None:
+    if mode not in ("gan", "veegan"):
+        raise UsageError(f"--mode {printable(mode)}: expected one of 'gan', 'veegan'.")
+    if mode == "gan":
+        if texts:
+            raise UsageError("--veegan: goes with --mode veegan.")
+        return None
+    from spectral_doctor.veegan.records import VeeganPlan
+
+    return VeeganPlan().changed(assigned("--veegan", texts))
+
+
+def _state(
+    recipe: Recipe, name: str, output: Path, seed: int, resume: bool, plan: VeeganPlan | None, world: World
+) -> TrainingState:
     from spectral_doctor.training.folder import clear_torn, saved_states
     from spectral_doctor.training.state import TrainingState, load_state
 
@@ -105,6 +130,10 @@ def _state(recipe: Recipe, name: str, output: Path, seed: int, resume: bool, wor
     if world.leads:
         clear_torn(output)
     state = TrainingState.fresh(recipe, seed, world.device, name)
+    if plan is not None:
+        from spectral_doctor.training.veegan import Veegan
+
+        state.method = Veegan(state, plan)
     if earlier:
         load_state(state, earlier[-1])
         tell(world, f"resumed from {earlier[-1].name}")

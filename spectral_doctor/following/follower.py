@@ -65,7 +65,8 @@ class Follower:
         except OSError:  # a file was taken away while its kind was being told
             return Look((), 1, self.inspection())
         refused = {Path(name): error for name, error in candidates.failures}
-        for found in (*candidates.checkpoints, *refused):
+        here = [path for path in candidates.checkpoints if isinstance(path, Path)]
+        for found in (*here, *refused):
             # A link such as latest.pt stands for the file that it points to.
             path = found.resolve() if found.is_symlink() else found
             now = signature(path)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import relu, softplus
+
+Scorer = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ LOSSES = {
 }
 
 
-def gradient_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
+def gradient_penalty(discriminator: Scorer, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
     """E (‖∇D(x̂)‖₂ − 1)², x̂ uniform between a real and a fake sample (Gulrajani et al. 2017, eq. 3)."""
     share = torch.rand(len(real), *[1] * (real.ndim - 1), generator=random)
     between = (share * real + (1 - share) * fake).requires_grad_()
@@ -45,11 +47,11 @@ def gradient_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor, rando
     return ((norms - 1) ** 2).mean()
 
 
-def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
+def r1_penalty(discriminator: Scorer, real: Tensor) -> Tensor:
     """E ‖∇D(x)‖² / 2 over real samples (Mescheder et al. 2018, eq. 9), to be weighted by γ."""
     return _input_gradient(discriminator, real.detach().requires_grad_()).square().sum(dim=1).mean() / 2
 
 
-def _input_gradient(discriminator: nn.Module, x: Tensor) -> Tensor:
+def _input_gradient(discriminator: Scorer, x: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return gradient.flatten(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,12 +11,21 @@ from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.trajectory.history import HISTORY_VERSION, series_to_json
 from spectral_doctor.trajectory.records import LayerTrajectory
+from spectral_doctor.veegan.records import Reconstruction
 from spectral_doctor.version import __version__
 
 
-def render_json(inspection: Inspection) -> str:
-    """Return the whole inspection as JSON text: complete spectra, statistics, verdicts, and what was left out."""
-    return json.dumps(inspection_document(inspection), indent=1, allow_nan=False)
+def render_json(inspection: Inspection, found: Mapping[str, Reconstruction] | None = None) -> str:
+    """Return the whole inspection as JSON text: complete spectra, statistics, verdicts, and what was left out.
+
+    `found` is what inverting the generators showed, by checkpoint.
+    """
+    document = inspection_document(inspection)
+    if found:
+        document["reconstructions"] = [
+            {"checkpoint": path, "modes_missing": item.modes_missing, **asdict(item)} for path, item in found.items()
+        ]
+    return json.dumps(document, indent=1, allow_nan=False)
 
 
 def inspection_document(inspection: Inspection) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from spectral_doctor.errors import UsageError
 from spectral_doctor.gate.records import CheckOutcome
 from spectral_doctor.report.check import render_check
 from spectral_doctor.report.findings import render_check_json, render_jsonl
@@ -13,17 +12,15 @@ from spectral_doctor.report.github import render_github
 from spectral_doctor.report.gitlab import render_gitlab
 from spectral_doctor.report.junit import render_junit
 from spectral_doctor.report.markdown import render_markdown
+from spectral_doctor.report.page import render_page
 from spectral_doctor.report.rows import render_csv
 from spectral_doctor.report.sarif import render_sarif
+from spectral_doctor.trajectory.curves import read_curves
 
 
 def _page(outcome: CheckOutcome) -> str:
-    # The page draws with matplotlib, which no other format needs.
-    try:
-        from spectral_doctor.report.page import render_page  # type: ignore[import-not-found, unused-ignore]
-    except ImportError as error:
-        raise UsageError("--format html: not in this build.") from error
-    return str(render_page(outcome.inspection))
+    curves = [read_curves(diagnosis.trajectory) for diagnosis in outcome.inspection.diagnoses]
+    return render_page(outcome.inspection, curves)
 
 
 RENDERERS: Mapping[str, Callable[[CheckOutcome], str]] = MappingProxyType(

@@ -60,6 +60,9 @@ def render_outcome(outcome: TreatmentOutcome, *, width: int = 80) -> str:
     table.add_row("best plateau", *(_number(item.states[-1].best_plateau) for item in pair))
     table.add_row("modes captured", _modes(outcome.modes_before), _modes(outcome.modes_after))
     table.add_row("KL to uniform", _kl(outcome.modes_before), _kl(outcome.modes_after))
+    pair_of_modes = (outcome.modes_before, outcome.modes_after)
+    if any(item is not None and item.high_quality_fraction is not None for item in pair_of_modes):
+        table.add_row("high quality", *map(_quality, pair_of_modes))
     after = {finding.layer: finding.plateau[-1] for finding in outcome.after.layers}
     for finding in outcome.before.layers:
         values = (_number(finding.plateau[-1]), _number(after.get(finding.layer)))
@@ -98,6 +101,11 @@ def _modes(evaluation: Evaluation | None) -> str:
 
 def _kl(evaluation: Evaluation | None) -> str:
     return "not measured" if evaluation is None else f"{evaluation.kl:.3f}"
+
+
+def _quality(evaluation: Evaluation | None) -> str:
+    share = None if evaluation is None else evaluation.high_quality_fraction
+    return "not measured" if share is None else f"{share:.1%}"
 
 
 def _console(width: int) -> Console:

@@ -13,6 +13,8 @@ from spectral_doctor.checkpoints.layouts import find_discriminators, find_genera
 from spectral_doctor.checkpoints.optimizers import is_discriminators, optimizer_states
 from spectral_doctor.checkpoints.reading import read_tree
 from spectral_doctor.errors import NoDiscriminator, UsageError, listed, printable
+from spectral_doctor.gan.recipes import Recipe
+from spectral_doctor.training.folder import read_state, state_path
 from spectral_doctor.training.state import TrainingState
 
 
@@ -41,6 +43,25 @@ def adopt(state: TrainingState, path: Path, step: int, key: str | None = None) -
             missing.append(f"the {name}'s optimizer: its moments start from zero, so the first updates are rougher")
     state.step = step
     return tuple(missing)
+
+
+def adopted_generator(recipe: Recipe, path: Path) -> nn.Module:
+    """Build a recipe's generator with the weights of a checkpoint: its average where a state of ours has one.
+
+    A stranger's generator is looked for as `adopt` does. Raises `UsageError` where there is none, or another.
+    """
+    generator, _ = recipe.networks()
+    state, tensors = state_path(path), None
+    tree = read_tree(state / "state.pt" if state.is_dir() else state)[1]
+    if str(tree.get("format", "")).startswith("spectral-doctor/training/"):
+        content = read_state(state)
+        tensors = content["generator_ema"] or content["generator"]
+    else:
+        tensors = find_generator(tree) or _beside(path)
+    if tensors is None:
+        raise UsageError(f"{printable(path)}: no generator in it or beside it, so there is nothing to reconstruct.")
+    _load(generator, tensors, path, "generator")
+    return generator
 
 
 def _load(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name: str) -> None:

@@ -38,6 +38,11 @@ class RunFolder:
         return self.path / (f"step-{step:06d}" if self.as_folders else f"step-{step:06d}.pt")
 
 
+def state_path(checkpoint: Path) -> Path:
+    """The state that a file belongs to: the folder around it where that is a checkpoint, else the file itself."""
+    return checkpoint.parent if (checkpoint.parent / "state.pt").exists() else checkpoint
+
+
 def saved_states(folder: Path) -> list[Path]:
     """The checkpoints of a run in step order, whatever their form."""
     found = [(int(match[1]), path) for path in folder.glob("step-*") if (match := _NAME.match(path.name))]
@@ -54,9 +59,9 @@ def write_state(folder: RunFolder, step: int, content: Mapping[str, Any]) -> Pat
         networks = {name: content[name] for name in NETWORKS if content[name] is not None}
         rest = {key: value for key, value in content.items() if key not in NETWORKS}
         files = {f"{name}.safetensors": safetensors_bytes(tensors) for name, tensors in networks.items()}
-        write_folder_atomically(path, {**files, "state.pt": _torch_bytes(rest)})
+        write_folder_atomically(path, {**files, "state.pt": state_bytes(rest)})
     else:
-        write_atomically(path, _torch_bytes(content))
+        write_atomically(path, state_bytes(content))
     if folder.keep:
         for old in saved_states(folder.path)[: -folder.keep]:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
@@ -88,7 +93,7 @@ def clear_torn(folder: Path) -> None:
         shutil.rmtree(torn) if torn.is_dir() else torn.unlink(missing_ok=True)
 
 
-def _torch_bytes(content: Mapping[str, Any]) -> bytes:
+def state_bytes(content: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
     return buffer.getvalue()

@@ -21,7 +21,15 @@ PREVIEW = 256
 
 
 def update(state: TrainingState, world: World) -> StepLosses:
-    """Make one step: `n_dis` updates of the discriminator, one of the generator, and its moving average."""
+    """Make one step, the method's or a plain GAN's, and move the generator's average."""
+    losses = state.method.step(state, world) if state.method is not None else plain_step(state, world)
+    state.step += 1
+    _average(state)
+    return losses
+
+
+def plain_step(state: TrainingState, world: World) -> StepLosses:
+    """The step of a GAN without a method: `n_dis` updates of the discriminator, one of the generator."""
     recipe, settings, random = state.recipe, state.recipe.settings, state.random
     for _ in range(settings.n_dis):
         with torch.no_grad():
@@ -40,8 +48,6 @@ def update(state: TrainingState, world: World) -> StepLosses:
     generator_loss.backward()  # type: ignore[no-untyped-call]
     world.average_gradients(state.generator)
     state.generator_optimizer.step()
-    state.step += 1
-    _average(state)
     return StepLosses(*world.mean((discriminator_loss.item(), generator_loss.item())))
 
 

@@ -18,6 +18,8 @@ from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.training.folder import STATE_FORMAT, read_state
 from spectral_doctor.training.randomness import captured_randomness, restore_randomness
+from spectral_doctor.training.records import StepLosses
+from spectral_doctor.training.world import World
 from spectral_doctor.trajectory.monitor import SpectralMonitor
 
 
@@ -37,11 +39,30 @@ class Treatment(Protocol):
         ...
 
 
+class Method(Protocol):
+    """What a step of training is where it is not the recipe's own, and all that it needs beside the run."""
+
+    name: str
+
+    def step(self, state: TrainingState, world: World) -> StepLosses:
+        """Update discriminator and generator once."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        ...
+
+
 @dataclass(eq=False)
 class TrainingState:
     """A run between two steps: networks, the generator's average, optimizers, step, randomness, envelope.
 
-    `name` is what the recipe was asked for by, so that a checkpoint tells how it can be resumed.
+    `name` is what the recipe was asked for by, so that a checkpoint tells how it can be resumed. Without a
+    `method` a step is that of a plain GAN.
     """
 
     recipe: Recipe
@@ -55,6 +76,7 @@ class TrainingState:
     name: str = ""
     seed: int = 0
     treatment: Treatment | None = None
+    method: Method | None = None
     monitor: SpectralMonitor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +117,7 @@ class TrainingState:
                 name: torch.tensor(values, dtype=torch.float64) for name, values in self.monitor.envelope.items()
             },
             "treatment": None if self.treatment is None else self.treatment.state_dict(),
+            "method": None if self.method is None else self.method.state_dict(),
             "evaluation": None if evaluation is None else asdict(evaluation),
         }
 
@@ -113,6 +136,8 @@ class TrainingState:
         self.monitor.raise_envelope({name: values.tolist() for name, values in content["envelope"].items()})
         if self.treatment is not None and content["treatment"] is not None:
             self.treatment.load_state_dict(content["treatment"])
+        if self.method is not None and content.get("method") is not None:
+            self.method.load_state_dict(content["method"])
         self.step = int(content["step"])
 
 
@@ -128,6 +153,11 @@ def load_state(state: TrainingState, path: Path) -> None:
         )
     if content["treatment"] is not None and state.treatment is None:
         raise UsageError(f"{path}: a treated run; go on with `fix --resume`, not with `train`.")
+    if content["treatment"] is None and state.treatment is not None:
+        raise UsageError(f"{path}: a run without compensation; resume it as it was started.")
+    saved, mode = (content.get("method") or {}).get("mode", "gan"), state.method.name if state.method else "gan"
+    if saved != mode:
+        raise UsageError(f"{path}: trained with --mode {printable(saved)}, not {mode}; resume with the same.")
     before, now = content["settings"], asdict(state.recipe.settings)
     changed = [
         f"{printable(key)} was {before.get(key)!r}, is {now.get(key)!r}"

@@ -10,6 +10,7 @@ from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.parametrizations.regularizer import LayerChange
 from spectral_doctor.training.records import TrainingOutcome
+from spectral_doctor.veegan.records import VeeganPlan
 
 Envelope = dict[str, tuple[float, ...]]
 
@@ -31,6 +32,19 @@ class Dose:
     envelope: str = "running"
     apply: str = "projection"
     exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prescription:
+    """What a resumed run is treated with: a compensation of its discriminator, VEEGAN, or both."""
+
+    dose: Dose | None
+    veegan: VeeganPlan | None = None
+
+
+def attached_plan(steps: int) -> VeeganPlan:
+    """How VEEGAN joins a run that was trained without it: a warm-up of 500, a ramp over a tenth of `steps`."""
+    return VeeganPlan(warm_up=500, ramp=max(steps // 10, 1))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from spectral_doctor.errors import UsageError, listed
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.inspection import inspect_paths
 from spectral_doctor.parametrizations import ForwardRegularizer, SpectralRegularizer
-from spectral_doctor.training.folder import RunFolder, read_state
+from spectral_doctor.training.folder import RunFolder, read_state, state_path
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.training.state import TrainingState, Treatment
 from spectral_doctor.treatment.envelopes import series_envelope
@@ -20,7 +20,7 @@ from spectral_doctor.treatment.records import Dose, Envelope, ResumePlan, Treatm
 
 
 def plan_resume(
-    paths: Sequence[Path], dose: Dose, *, from_step: int | None = None, discriminator: str | None = None
+    paths: Sequence[Path], dose: Dose | None, *, from_step: int | None = None, discriminator: str | None = None
 ) -> ResumePlan:
     """Diagnose a series and choose the checkpoint that a treated run goes on from.
 
@@ -35,11 +35,12 @@ def plan_resume(
     diagnosis = diagnoses[0]
     index, why = chosen_start(diagnosis, from_step)
     start = Path(diagnosis.trajectory.checkpoints[index])
-    envelope, source = series_envelope(diagnosis, index, dose.envelope) if dose.mode == "dynamic" else ({}, "")
+    dynamic = dose is not None and dose.mode == "dynamic"
+    envelope, source = series_envelope(diagnosis, index, dose.envelope) if dose and dynamic else ({}, "")
     own = is_training_state(start)
-    recipe = str(read_state(_state_path(start))["recipe"]) if own else ""
+    recipe = str(read_state(state_path(start))["recipe"]) if own else ""
     step = diagnosis.trajectory.steps[index]
-    return ResumePlan(_state_path(start) if own else start, step, recipe, why, diagnosis, envelope, source, ())
+    return ResumePlan(state_path(start) if own else start, step, recipe, why, diagnosis, envelope, source, ())
 
 
 def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
@@ -73,7 +74,7 @@ def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
 
 def is_training_state(path: Path) -> bool:
     """Say whether a checkpoint holds a whole run of ours, and not only weights."""
-    state = _state_path(path)
+    state = state_path(path)
     main = state / "state.pt" if (state / "state.pt").is_file() else state
     file_format, tree, _ = read_tree(main)
     written_by_torch = file_format in (Format.TORCH_ZIP, Format.TORCH_LEGACY)
@@ -91,7 +92,7 @@ def measured_modes(path: Path) -> Evaluation | None:
     """The evaluation that a training state carries; None where it has none, or is no state of ours."""
     if not is_training_state(path):
         return None
-    evaluation = read_state(_state_path(path))["evaluation"]
+    evaluation = read_state(state_path(path))["evaluation"]
     return None if evaluation is None else Evaluation(**{**evaluation, "counts": tuple(evaluation["counts"])})
 
 
@@ -110,8 +111,3 @@ def chosen_start(diagnosis: Diagnosis, from_step: int | None) -> tuple[int, str]
         return index, f"the last healthy one before the onset at {diagnosis.onset}"
     best = [state.best_plateau or 0.0 for state in diagnosis.states]
     return best.index(max(best)), "none is healthy before the onset; its best plateau is the highest"
-
-
-def _state_path(path: Path) -> Path:
-    """A checkpoint in a folder of its own is that folder."""
-    return path.parent if (path.parent / "state.pt").exists() else path

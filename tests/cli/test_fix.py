@@ -247,7 +247,7 @@ def test_the_discriminators_optimizer_can_be_set_back(tmp_path: Path, steps_are_
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--mode", "best"], "--mode best: expected one of 'static', 'dynamic'."),
+        (["--mode", "best"], "--mode best: expected one of 'static', 'dynamic', 'veegan'."),
         (["--mode", "static"], "-o OUT: say where the treated checkpoint or run is to be written, or add --dry-run."),
         (["--mode", "static", "--scale", "2", "-o", "x"], "--scale 2: expected one of 'hold', 'one', 'free'."),
         (["--mode", "static", "--fraction", "3", "-o", "x"], "--fraction 3: expected between 0 and 1."),
