@@ -1,49 +1,88 @@
-"""The sample runs: small, loadable without running code, and what their folders' names say."""
+"""The sample runs: small, resumable without any download, and what their folders' names say."""
 
 from __future__ import annotations
 
-import json
+import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from spectral_doctor.diagnosis.records import Verdict
 from spectral_doctor.inspection import inspect_paths
+from spectral_doctor.training.state import TrainingState
 
-SAMPLES = Path(__file__).parent.parent / "sample_checkpoints"
+ROOT = Path(__file__).parent.parent
 NAMES = ("healthy", "collapsed")
 
 
+def states(name: str) -> list[dict[str, Any]]:
+    """The training states of a sample run, in step order."""
+    paths = sorted((ROOT / "sample_checkpoints" / name).iterdir())
+    return [torch.load(path, weights_only=True) for path in paths]
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sample_is_small_and_holds_tensors_only(name: str) -> None:
-    """Under 3 MB, one file a step, each loadable with `weights_only=True`."""
-    files = sorted((SAMPLES / name).iterdir())
-    assert sum(path.stat().st_size for path in files) < 3_000_000
-    record = json.loads((SAMPLES / name / "modes.json").read_text(encoding="utf-8"))
-    steps = [row["step"] for row in record["checkpoints"]]
-    checkpoints = [path for path in files if path.suffix == ".pt"]
-    assert [path.name for path in checkpoints] == [f"step-{step:06d}.pt" for step in steps]
-    for path, step in zip(checkpoints, steps, strict=True):
-        content = torch.load(path, weights_only=True)
-        assert sorted(content) == ["discriminator", "generator", "step"]
-        assert content["step"] == step
+def test_a_sample_is_small_and_whole(name: str) -> None:
+    """Under 5 MB, one training state a file, each loadable with `weights_only=True`."""
+    files = sorted((ROOT / "sample_checkpoints" / name).iterdir())
+    assert sum(path.stat().st_size for path in files) < 5_000_000
+    assert [path.name for path in files] == [f"step-{state['step']:06d}.pt" for state in states(name)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_can_be_resumed_from_its_own_words(name: str) -> None:
+    """The recipe and settings that the last state names build networks and optimizers that take it back."""
+    from spectral_doctor.cli.train import recipe_named
+
+    last = states(name)[-1]
+    assert last["recipe"] == "stacked-glyphs"
+    recipe = recipe_named(last["recipe"], [f"{key}={value}" for key, value in last["settings"].items()])
+    state = TrainingState.fresh(recipe, int(last["seed"]), name=last["recipe"])
+    state.restore(last)
+    assert state.step == last["step"]
+    assert all(torch.equal(value, state.generator.state_dict()[key]) for key, value in last["generator"].items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readme_has_the_command_that_trained_it(name: str) -> None:
+    """Its settings and seed are those in the sample's states."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"^\\$ (.*train stacked-glyphs -o runs/{name} .*)$", readme, re.MULTILINE)
+    words = shlex.split(command)
+    first = states(name)[0]
+    assert int(words[words.index("--seed") + 1]) == first["seed"]
+    given = dict(words[index + 1].split("=") for index, word in enumerate(words) if word == "--set")
+    given["steps"] = words[words.index("--steps") + 1]
+    assert {key: str(first["settings"][key]) for key in given} == given
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("healthy", Verdict.HEALTHY), ("collapsed", Verdict.COLLAPSED)])
 def test_a_sample_is_what_its_name_says(name: str, verdict: Verdict) -> None:
-    """The verdict on the spectra, and the modes that were measured on the samples."""
-    (diagnosis,) = inspect_paths([SAMPLES / name]).diagnoses
+    """The verdict on the spectra."""
+    (diagnosis,) = inspect_paths([ROOT / "sample_checkpoints" / name]).diagnoses
     assert diagnosis.verdict is verdict
     assert diagnosis.findings == ()
 
 
 def test_the_collapsed_run_lost_modes_and_the_healthy_one_did_not() -> None:
-    """The ground truth beside the weights: a third of the best is lost in one run, a twentieth in the other."""
+    """The ground truth inside the states: half of the best is lost in one run, less than a tenth in the other."""
     kept = {}
     for name in NAMES:
-        record = json.loads((SAMPLES / name / "modes.json").read_text(encoding="utf-8"))
-        modes = [row["modes_captured"] for row in record["checkpoints"]]
+        modes = [state["evaluation"]["modes_captured"] for state in states(name)]
         kept[name] = modes[-1] / max(modes)
-    assert kept["collapsed"] < 0.7
+    assert kept["collapsed"] < 0.5
     assert kept["healthy"] > 0.9
+
+
+def test_readme_has_the_modes_and_steps_of_the_samples() -> None:
+    """The two tables are those of the states."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        found = states(name)
+        steps = " | ".join(str(state["step"]) for state in found)
+        modes = " | ".join(str(state["evaluation"]["modes_captured"]) for state in found)
+        assert f"| {name}: step | {steps} |" in readme
+        assert f"| modes captured | {modes} |" in readme

@@ -47,18 +47,15 @@ class MetricCurve:
 
 
 def read_curves(trajectory: SpectralTrajectory) -> tuple[MetricCurve, ...]:
-    """Read what lies in or beside a series' checkpoints: evaluations of our own, `modes.json`, `metric-*.jsonl`.
+    """Read what lies in or beside a series' checkpoints: evaluations of our own, `metric-*.jsonl`.
 
-    The evaluation stands inside a training state that `train` wrote; `modes.json` is what
-    `sample_checkpoints/rebuild.py` writes; `metric-*.jsonl` are StyleGAN's. A file that cannot be read gives
-    no curve: metrics are shown beside a diagnosis, and no verdict rests on them.
+    The evaluation stands inside a training state that `train` wrote; `metric-*.jsonl` are StyleGAN's. A file that
+    cannot be read gives no curve: metrics are shown beside a diagnosis, and no verdict rests on them.
     """
     checkpoints = [Path(path) for path in trajectory.checkpoints]
     folders = list(dict.fromkeys(path.parent for path in checkpoints))
     curves = list(_own_curves(trajectory.steps, checkpoints))
     for folder in folders:
-        if not curves:
-            curves += _modes_curve(folder / "modes.json")
         for path in sorted(folder.glob("metric-*.jsonl")):
             curves += _stylegan_curves(path, dict(zip(map(_stem, checkpoints), trajectory.steps, strict=True)))
     return tuple(curves)
@@ -91,16 +88,6 @@ def _evaluation(path: Path) -> dict[str, float] | None:
         return None
     numbers = {str(key): float(value) for key, value in evaluation.items() if _is_number(value)}
     return numbers if "modes_captured" in numbers else None
-
-
-def _modes_curve(path: Path) -> list[MetricCurve]:
-    try:
-        rows = json.loads(_text(path))["checkpoints"]
-        pairs = [(row["step"], row["modes_captured"]) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
-    modes = {int(step): float(value) for step, value in pairs if _is_number(step) and _is_number(value)}
-    return [_curve("modes captured", modes, True, path.name)] if modes else []
 
 
 def _stylegan_curves(path: Path, steps: Mapping[str, int]) -> list[MetricCurve]:

@@ -188,7 +188,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 def test_every_figure_has_its_text_and_every_number_a_table() -> None:
     """A picture says what it shows; the heat map is a table with row and column heads; so are the numbers."""
-    curve = MetricCurve("modes captured", (0, 200, 400), (3.0, 8.0, 2.0), True, "modes.json", 8.0)
+    curve = MetricCurve("modes captured", (0, 200, 400), (3.0, 8.0, 2.0), True, "metric-modes.jsonl", 8.0)
     page = Page(page_of(collapsing(), curve))
     labels = [str(item.get("aria-label")) for item in page.named("svg") if item.get("role") == "img"]
     assert all(labels)
@@ -201,7 +201,7 @@ def test_every_figure_has_its_text_and_every_number_a_table() -> None:
     silent = [item for item in page.named("svg") if item.get("role") != "img" and item.get("aria-hidden") != "true"]
     assert all(item.get("class") == "stretch" for item in silent)
     text = shown(page_of(collapsing(), curve))
-    assert "2 of 8 at step 400; best 8 at 200; higher is better. From modes.json." in text
+    assert "2 of 8 at step 400; best 8 at 200; higher is better. From metric-modes.jsonl." in text
     assert re.search(r" 300 (▼ collapsed|↘ declining) [\d. ]*0\.700 block1\.c1 ", text)
     scopes = [item.get("scope") for item in page.named("th")]
     assert set(scopes) == {"row", "col"}
