@@ -9,9 +9,10 @@
 `scratch` trains VEEGAN and a plain GAN of the same networks, data, seeds and steps, and counts the modes and the
 share of high quality in 2 500 samples, as Srivastava et al. (2017, section 4.1) do.
 
-`resumed` trains eight runs of plain GANs that lose most of their modes (those of the corpus, by their index there, and
-one of the runs of treatment.py), and goes on from each one's last checkpoint with VEEGAN attached as `fix` does it, and
-as a plain GAN: same checkpoint, seed, rates and steps. Modes and KL are medians over the last three evaluations.
+`resumed` trains eight runs of plain GANs that lose modes: seven of the corpus, collapsed by its rule, and one of the
+spectrally collapsed runs of treatment.py. It goes on from each one's last checkpoint with VEEGAN attached as `fix` does
+it, and as a plain GAN: same checkpoint, seed, rates and steps. Modes and KL are medians over the last three of ten
+evaluations.
 
 `diagnosis` trains runs of the corpus again, by their index there, and gives three checkpoints of each to the test
 that `inspect --reconstruct` makes. Outcomes are those of corpus.py; unclear ones are left out of the curve's area.
