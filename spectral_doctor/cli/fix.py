@@ -79,8 +79,6 @@ def fix(
         if detach:
             _detach(paths, output, from_step, like)
             return
-        if mode is None:
-            raise UsageError(f"--mode: say how to treat it; expected one of {listed(MODES)}.")
         compensation = _compensation(mode, companion, veegan or [])
         dose = None
         if compensation is not None:
@@ -95,16 +93,16 @@ def fix(
         assert output is not None
         from spectral_doctor.cli.resumed import treat_run
 
-        chosen = _prescription(dose, mode, veegan or [], steps)
-        code = treat_run(
-            paths, output, chosen, steps, from_step, recipe, assignments or [], discriminator, resume, device
-        )
+        chosen, settings = _prescription(dose, mode, veegan or [], steps), assignments or []
+        code = treat_run(paths, output, chosen, steps, from_step, recipe, settings, discriminator, resume, device)
         if code:
             raise typer.Exit(code)
 
 
-def _compensation(mode: str, companion: str | None, veegan: list[str]) -> str | None:
+def _compensation(mode: str | None, companion: str | None, veegan: list[str]) -> str | None:
     """Which compensation a mode and `--with` ask for; None for VEEGAN alone."""
+    if mode is None:
+        raise UsageError(f"--mode: say how to treat it; expected one of {listed(MODES)}.")
     if mode not in MODES:
         raise UsageError(f"--mode {printable(mode)}: expected one of {listed(MODES)}.")
     if mode != "veegan":
@@ -117,7 +115,7 @@ def _compensation(mode: str, companion: str | None, veegan: list[str]) -> str | 
     return companion
 
 
-def _prescription(dose: Dose | None, mode: str, veegan: list[str], steps: int) -> Prescription:
+def _prescription(dose: Dose | None, mode: str | None, veegan: list[str], steps: int) -> Prescription:
     from spectral_doctor.cli.train import assigned
     from spectral_doctor.treatment.records import Prescription, attached_plan
 

@@ -9,9 +9,10 @@
 `scratch` trains VEEGAN and a plain GAN of the same networks, data, seeds and steps, and counts the modes and the
 share of high quality in 2 500 samples, as Srivastava et al. (2017, section 4.1) do.
 
-`resumed` trains eight runs of plain GANs that lose most of their modes (those of the corpus, by their index there, and
-one of the runs of treatment.py), and goes on from each one's last checkpoint with VEEGAN attached as `fix` does it, and
-as a plain GAN: same checkpoint, seed, rates and steps. Modes and KL are medians over the last three evaluations.
+`resumed` trains eight runs of plain GANs that lose modes: seven of the corpus, collapsed by its rule, and one of the
+spectrally collapsed runs of treatment.py. It goes on from each one's last checkpoint with VEEGAN attached as `fix` does
+it, and as a plain GAN: same checkpoint, seed, rates and steps. Modes and KL are medians over the last three of ten
+evaluations.
 
 `diagnosis` trains runs of the corpus again, by their index there, and gives three checkpoints of each to the test
 that `inspect --reconstruct` makes. Outcomes are those of corpus.py; unclear ones are left out of the curve's area.
@@ -72,19 +73,19 @@ PUBLISHED = {
     "grid": {"gan": (3.3, 0.005), "veegan": (24.6, 0.40)},
 }
 COMMON = {"batch_size": "128", "ema": "0.999", "samples": "2500"}
-SCRATCH = {
-    "ring": {**COMMON, "latent_dim": "32", "learning_rate_discriminator": "0.0003", "steps": "7000"},
-    "grid": {**COMMON, "latent_dim": "8", "learning_rate_discriminator": "0.0005", "steps": "6000"},
-}
-SCRATCH_PLAN = {"ring": VeeganPlan(), "grid": VeeganPlan()}
+# Chosen on seeds 0 to 4, so the seeds that are reported are others. D learns slower than G, or it tears the modes
+# apart before G has reached them; d counts four-fold, or modes are lost again as D sharpens.
+SCRATCH = {**COMMON, "latent_dim": "8", "learning_rate_discriminator": "0.0005", "steps": "6000"}
+SCRATCH_PLAN = VeeganPlan(weight=4.0)
+FIRST_SEED = 10
 
 
 def scratch_run(data: str, arm: str, seed: int) -> Row:
     """Train one run from scratch and measure its samples at the end."""
-    recipe = RECIPES[data].build(RECIPES[data].settings.changed(SCRATCH[data]))
+    recipe = RECIPES[data].build(RECIPES[data].settings.changed(SCRATCH))
     state = TrainingState.fresh(recipe, seed, name=data)
     if arm == "veegan":
-        state.method = Veegan(state, SCRATCH_PLAN[data])
+        state.method = Veegan(state, SCRATCH_PLAN)
     started, modes = time.perf_counter(), []
     for step in range(recipe.settings.steps):
         update(state, World())
@@ -377,7 +378,8 @@ def main() -> None:
         print(json.dumps(draw(output)))
         return
     if arguments.command == "scratch":
-        jobs = [(data, arm, seed) for data in arguments.data for seed in range(arguments.seeds) for arm in arms]
+        seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
+        jobs = [(data, arm, seed) for seed in seeds for data in arguments.data for arm in arms]
         rows = run_missing(output, jobs, ("data", "arm", "seed"), scratch_run)
         table = scratch_table(rows)
     elif arguments.command == "resumed":
