@@ -111,7 +111,8 @@ class Reader:
         elif not pairs and node.maker is not DICT and not _is_dict_class(node.maker):
             return None
         self._spend(len(pairs))
-        self._note(node)
+        if _is_dict_class(node.maker):
+            self._note(node)
         return {name: item for key, item in pairs if (name := _key(key)) is not None}
 
     def _note(self, node: Described) -> None:
