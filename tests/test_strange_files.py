@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import warnings
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_strange_contents_end_in_a_report_or_a_sentence(tmp_path: Path, seed: in
     examine(tmp_path)
 
 
-@pytest.mark.parametrize("file_format", ["zip", "legacy", "safetensors"])
+@pytest.mark.parametrize("file_format", ["zip", "legacy", "safetensors", "pickle"])
 @pytest.mark.parametrize("seed", range(25))
 def test_damaged_bytes_end_in_a_report_or_a_sentence(tmp_path: Path, file_format: str, seed: int) -> None:
     """A few bytes overwritten anywhere, as a bad disk or a bad copy does."""
@@ -82,6 +83,8 @@ def test_damaged_bytes_end_in_a_report_or_a_sentence(tmp_path: Path, file_format
     path = tmp_path / "netD_1.pt"
     if file_format == "safetensors":
         save_file(small_discriminator(), path)
+    elif file_format == "pickle":
+        path.write_bytes(pickle.dumps({"D": small_discriminator(), "step": 3}))
     else:
         torch.save(small_discriminator(), path, _use_new_zipfile_serialization=file_format == "zip")
     content = bytearray(path.read_bytes())

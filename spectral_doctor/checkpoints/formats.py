@@ -69,8 +69,10 @@ def sniff(path: Path) -> Format:
         raise UnreadableCheckpoint(path, error.strerror or str(error)) from error
 
 
-def sniff_stream(file: IO[bytes], size: int, path: Path | RemotePath) -> Format:
+def sniff_stream(file: IO[bytes], size: int, path: Path | RemotePath, *, largest_json: int = _LARGEST_JSON) -> Format:
     """Tell the format of an open file of a known size; `path` is its name.
+
+    JSON of more than `largest_json` bytes is not looked into, and so a text.
 
     Raises `UnreadableCheckpoint` for a zip without its end, and `OSError`.
     """
@@ -91,7 +93,7 @@ def sniff_stream(file: IO[bytes], size: int, path: Path | RemotePath) -> Format:
         return Format.DCP_METADATA if path.name == ".metadata" else Format.PICKLE
     if head[257:262] == b"ustar" or (b"\0" in head and _is_tar(file)):
         return Format.TAR
-    return _sniff_text(file, head, size)
+    return _sniff_text(file, head, size, largest_json)
 
 
 def is_distributed(folder: Path) -> bool:
@@ -123,14 +125,14 @@ def _sniff_zip(file: IO[bytes], path: Path | RemotePath) -> Format:
     return Format.OTHER_ZIP
 
 
-def _sniff_text(file: IO[bytes], head: bytes, size: int) -> Format:
+def _sniff_text(file: IO[bytes], head: bytes, size: int, largest_json: int) -> Format:
     try:
         text = head.decode("utf-8", errors="strict" if size <= len(head) else "ignore")
     except UnicodeDecodeError:
         return Format.UNKNOWN
     if "\0" in text or (size > len(head) and len(text) < len(head) - 4):
         return Format.UNKNOWN
-    if text.lstrip().startswith("{") and size <= _LARGEST_JSON:
+    if text.lstrip().startswith("{") and size <= largest_json:
         return _sniff_json(file)
     if text[:1] in "(c" and text.rstrip().endswith("."):
         # A protocol-0 pickle is text: it opens with MARK or GLOBAL and ends with STOP.

@@ -111,7 +111,8 @@ class Reader:
         elif not pairs and node.maker is not DICT and not _is_dict_class(node.maker):
             return None
         self._spend(len(pairs))
-        self._note(node)
+        if _is_dict_class(node.maker):
+            self._note(node)
         return {name: item for key, item in pairs if (name := _key(key)) is not None}
 
     def _note(self, node: Described) -> None:
@@ -174,12 +175,10 @@ class Reader:
 
     def storage(self, node: Described) -> Tensor | None:
         """The bytes of a legacy torch file that hold one storage; the same bytes are read once."""
-        blob = _raw(_at_least(node.arguments, 1)[0])
-        if blob is None:
-            return None
-        source = id(node.arguments[0])
+        source = id(_at_least(node.arguments, 1)[0])
         if source not in self._leaves:
-            self._leaves[source] = storages.legacy_storage(blob)
+            blob = self._bytes(node.arguments[0])
+            self._leaves[source] = None if blob is None else storages.legacy_storage(blob)
         known = self._leaves[source]
         # The bytes are copied and no longer needed; a large file would otherwise be held twice.
         node.arguments = ()
@@ -204,16 +203,27 @@ class Reader:
         return self._array(shape, dtype, order == "F", raw)
 
     def _array(self, shape: object, dtype: object, fortran: bool, source: object) -> Tensor | None:
-        raw = _raw(source)
-        self._bytes_left -= len(raw) if raw is not None else 0
+        return storages.numpy_array(shape, dtype, fortran, self._bytes(source))
+
+    def _bytes(self, node: object) -> bytes | bytearray | None:
+        """Bytes, also as protocol 2 spells them: text and the name of an encoding."""
+        source: str | bytes | bytearray
+        match node:
+            case Described(maker=Named(module="_codecs", name="encode"), arguments=(str() as text, "latin1")):
+                source = text
+            case bytes() | bytearray():
+                source = node
+            case _:
+                return None
+        self._bytes_left -= len(source)
         if self._bytes_left < 0:
             raise RefusedPickle("its arrays hold more bytes than the file, so they repeat each other")
-        return storages.numpy_array(shape, dtype, fortran, raw)
+        return source.encode("latin-1", errors="replace") if isinstance(source, str) else source
 
     def number(self, node: Described) -> float | int | None:
         """A NumPy number."""
         dtype, raw = _at_least(node.arguments, 2)[:2]
-        return storages.numpy_number(dtype, _raw(raw))
+        return storages.numpy_number(dtype, self._bytes(raw))
 
 
 _LEAVES: dict[tuple[str, str], _Build] = {
@@ -249,18 +259,6 @@ def _old_pairs(listed: object) -> list[tuple[object, object]]:
     if not isinstance(listed, list):
         return []
     return [(item[0], item[1]) for item in listed if isinstance(item, list | tuple) and len(item) == 2]
-
-
-def _raw(node: object) -> bytes | bytearray | None:
-    """Bytes, also as protocol 2 spells them: text and the name of an encoding."""
-    if isinstance(node, bytes | bytearray):
-        return node
-    if not (isinstance(node, Described) and _is_named(node.maker, ("_codecs",), "encode")):
-        return None
-    match node.arguments:
-        case (str(text), "latin1"):
-            return text.encode("latin-1", errors="replace")
-    return None
 
 
 def _key(key: object) -> str | None:

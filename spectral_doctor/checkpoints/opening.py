@@ -34,12 +34,11 @@ def open_checkpoint(path: Path | RemotePath) -> OpenedCheckpoint:
     """
     if isinstance(path, RemotePath):
         return _open_remote(path)
-    modified = path.stat().st_mtime
     if sniff(path) is Format.DCP_METADATA:
         opened = open_distributed(path)
-        return OpenedCheckpoint(Format.DCP_METADATA.value, modified, opened.tree, (), opened.fetch)
+        return OpenedCheckpoint(Format.DCP_METADATA.value, path.stat().st_mtime, opened.tree, (), opened.fetch)
     file_format, tree, refused = read_tree(path)
-    return OpenedCheckpoint(file_format.value, modified, tree, refused)
+    return OpenedCheckpoint(file_format.value, path.stat().st_mtime, tree, refused)
 
 
 def _open_remote(path: RemotePath) -> OpenedCheckpoint:

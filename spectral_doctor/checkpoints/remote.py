@@ -30,6 +30,7 @@ from spectral_doctor.errors import (
 )
 
 LARGEST_HEADER = 100_000_000
+LARGEST_INDEX = 16 * 2**20
 _BLOCK = 2**16
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "abfs": "adlfs"}
 _PACKAGES |= {"az": "adlfs", "http": "aiohttp", "https": "aiohttp", "sftp": "paramiko", "ssh": "paramiko"}
@@ -78,11 +79,10 @@ class RemoteStore:
 
     def modified(self, name: str) -> float:
         """When a file was last written, in seconds since the epoch; 0 where the place does not say."""
-        with speaking_for(self._folder):
-            try:
-                return float(self._system.modified(self._at(name)).timestamp())
-            except (NotImplementedError, FileNotFoundError, AttributeError, KeyError):
-                return 0.0
+        try:
+            return float(self._system.modified(self._at(name)).timestamp())
+        except Exception:  # no reason not to examine the file
+            return 0.0
 
     def sniff(self, name: str) -> Format:
         """The format of a file, from its first bytes and, for a zip, its last."""
@@ -90,7 +90,7 @@ class RemoteStore:
         with speaking_for(path):
             size = int(self._system.info(self._at(name))["size"])
             with self._system.open(self._at(name), "rb", block_size=_BLOCK) as file:
-                return sniff_stream(file, size, path)
+                return sniff_stream(file, size, path, largest_json=LARGEST_INDEX)
 
     def fetch_whole(self, name: str, target: Path) -> int:
         """Copy a file to this disk and return its size; refused where the disk has no room for it."""

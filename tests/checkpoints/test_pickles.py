@@ -207,11 +207,14 @@ def nested_modules() -> bytes:
     return content + b"."
 
 
-def repeated_array() -> bytes:
+def repeated_array(raw: bytes, taken: bytes) -> bytes:
     """One megabyte of values that two thousand arrays claim."""
-    raw = b"B" + struct.pack("<I", 2**20) + bytes(2**20) + b"q\x01"
-    array = b"cnumpy._core.numeric\n_frombuffer\n(h\x01cnumpy\ndtype\nX\x02\0\0\0f4\x85RJ\0\0\x04\0\x85X\x01\0\0\0CtR"
-    return b"\x80\x04" + raw + b"0](" + array * 2000 + b"e."
+    shape = b"cnumpy\ndtype\nX\x02\0\0\0f4\x85RJ\0\0\x04\0\x85X\x01\0\0\0CtR"
+    return b"\x80\x04" + raw + b"q\x010](" + (b"cnumpy._core.numeric\n_frombuffer\n(" + taken + shape) * 2000 + b"e."
+
+
+AS_BYTES = b"B" + struct.pack("<I", 2**20) + bytes(2**20)
+AS_TEXT = b"X" + struct.pack("<I", 2**20) + bytes(2**20)
 
 
 BOMBS: dict[str, tuple[Callable[[], bytes], type[DoctorError], str]] = {
@@ -219,7 +222,16 @@ BOMBS: dict[str, tuple[Callable[[], bytes], type[DoctorError], str]] = {
     "a billion laughs, deep": (laughs, NoDiscriminator, "no discriminator recognised"),
     "a billion laughs, wide": (wide_laughs, UnsafeCheckpoint, f"it describes more than {MOST_PARTS} parts"),
     "a billion modules": (nested_modules, UnsafeCheckpoint, f"it describes more than {MOST_PARTS} parts"),
-    "an array repeated": (repeated_array, UnsafeCheckpoint, "its arrays hold more bytes than the file"),
+    "an array repeated": (
+        lambda: repeated_array(AS_BYTES, b"h\x01"),
+        UnsafeCheckpoint,
+        "its arrays hold more bytes than the file",
+    ),
+    "an array repeated, as protocol 2 spells it": (
+        lambda: repeated_array(AS_TEXT, b"c_codecs\nencode\nh\x01X\x06\0\0\0latin1\x86R"),
+        UnsafeCheckpoint,
+        "its arrays hold more bytes than the file",
+    ),
     "a flood of instructions": (
         lambda: b"\x80\x04" + b"N0" * (MOST_INSTRUCTIONS // 2 + 1) + b"N.",
         UnsafeCheckpoint,

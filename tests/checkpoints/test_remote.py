@@ -200,6 +200,21 @@ def test_folders_patterns_and_strange_files(store: Any) -> None:
         inspect_paths(["counted://elsewhere"])
 
 
+def test_a_file_that_is_missing_or_gone_is_unreadable(store: Any) -> None:
+    """Here and elsewhere, one sentence."""
+    with pytest.raises(UnreadableCheckpoint, match=r"^counted://run/D\.pt: cannot be read: no such file\.$"):
+        load_checkpoint("counted://run/D.pt")
+    with pytest.raises(UnreadableCheckpoint, match=r"^nowhere/D\.pt: cannot be read: No such file or directory\.$"):
+        load_checkpoint("nowhere/D.pt")
+
+
+def test_a_long_log_in_json_lines_is_not_fetched(store: Any) -> None:
+    """Only what is as small as an index is looked into."""
+    store.pipe("/run/stats.jsonl", b'{"loss": 1.0}\n' * 2_000_000)
+    assert [item.reason for item in find_candidates(["counted://run"]).left_out] == ["text file"]
+    assert CountedFileSystem.served < 5000
+
+
 def test_code_elsewhere_does_not_run_either(store: Any, tmp_path: Path) -> None:
     """Refused by the same readers; the sentence names the URL and not the copy."""
     canary = tmp_path / "canary"
