@@ -298,7 +298,7 @@ def test_a_baseline_that_is_also_an_output_is_refused() -> None:
 
 
 def test_no_report_replaces_a_checkpoint_in_a_folder_that_is_checked() -> None:
-    """Found below a folder or by a pattern it is as much an input as a file that is named; a report of before is not."""
+    """Found below a folder or by a pattern it is an input like one that is named; an earlier report is none."""
     path = healthy(Path("run"))
     torn(Path("run"))
     before = {file: file.read_bytes() for file in Path("run").iterdir()}
