@@ -87,8 +87,7 @@ def check(
 
 
 def _check(settings: GateSettings, output: Path | None, update_baseline: bool) -> ExitCode:
-    inputs = [*settings.paths, *([settings.baseline] if settings.baseline else [])]
-    places = destinations(settings.format, output, inputs)
+    places = destinations(settings.format, output, settings.paths, settings.baseline)
     with progress_bar() as progress:
         outcome = check_paths(settings, Path.cwd(), progress, updating=update_baseline)
     write_reports(outcome, places)

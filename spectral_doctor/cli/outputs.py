@@ -30,8 +30,13 @@ class Destination:
     file: Path | None
 
 
-def destinations(formats: Sequence[str], output: Path | None, inputs: Sequence[str]) -> tuple[Destination, ...]:
-    """Parse `FORMAT` and `FORMAT:FILE`; `output` takes the one format without a file. Raises `UsageError`."""
+def destinations(
+    formats: Sequence[str], output: Path | None, paths: Sequence[str], baseline: str | None = None
+) -> tuple[Destination, ...]:
+    """Parse `FORMAT` and `FORMAT:FILE`; `output` takes the one format without a file.
+
+    Raises `UsageError`, also where a file is one that the paths stand for, or the baseline.
+    """
     found: list[Destination] = []
     for text in formats or ("text",):
         name, colon, rest = text.partition(":")
@@ -49,7 +54,7 @@ def destinations(formats: Sequence[str], output: Path | None, inputs: Sequence[s
         found = [Destination(item.name, item.file or output) for item in found]
     files = [item.file for item in found if item.file is not None]
     for file in files:
-        _check_writable(file, inputs)
+        _check_writable(file, paths, baseline)
     if len({file.resolve() for file in files}) < len(files):
         raise UsageError("--format: two formats are to be written to one file.")
     return tuple(found)
@@ -88,10 +93,19 @@ def _append_summary(text: str) -> None:
         raise UsageError(f"{SUMMARY_VARIABLE} {printable(name)}: cannot be written: {error.strerror}.") from error
 
 
-def _check_writable(file: Path, inputs: Sequence[str]) -> None:
+def _check_writable(file: Path, paths: Sequence[str], baseline: str | None) -> None:
     if file.is_dir():
         raise UsageError(f"{printable(file)}: is a folder; name a file to write the report to.")
     if not file.parent.is_dir():
         raise UsageError(f"{printable(file)}: the folder '{printable(file.parent)}' does not exist.")
-    if any(file.resolve() == Path(path).resolve() for path in inputs):
+    if file.exists() and file.resolve() in {*_read_from(paths), *([Path(baseline).resolve()] if baseline else [])}:
         raise UsageError(f"{printable(file)}: is one of the inputs, which are never overwritten.")
+
+
+def _read_from(paths: Sequence[str]) -> set[Path]:
+    """Every file that is named, and every one below a folder or of a pattern that an examination opens."""
+    from spectral_doctor.checkpoints.discovery import find_candidates
+
+    found = find_candidates([path for path in paths if not Path(path).is_file()])
+    below = (*found.checkpoints, *found.histories, *(Path(name) for name, _ in found.failures))
+    return {path.resolve() for path in (*map(Path, paths), *below)}

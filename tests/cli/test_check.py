@@ -297,6 +297,21 @@ def test_a_baseline_that_is_also_an_output_is_refused() -> None:
     assert Path("known.json").read_text() == "{}"
 
 
+def test_no_report_replaces_a_checkpoint_in_a_folder_that_is_checked() -> None:
+    """Found below a folder or by a pattern it is an input like one that is named; an earlier report is none."""
+    path = healthy(Path("run"))
+    torn(Path("run"))
+    before = {file: file.read_bytes() for file in Path("run").iterdir()}
+    for given in ("run", "run/*.pth", "run/netD_1.pth"):
+        result = check(given, "--format", f"csv:{path}")
+        assert result.exit_code == ExitCode.USAGE
+        assert result.stderr == "error: run/netD_1.pth: is one of the inputs, which are never overwritten.\n"
+    assert check("run", "-o", "run/netD.pth").exit_code == ExitCode.USAGE
+    assert {file: file.read_bytes() for file in Path("run").iterdir()} == before
+    for _ in range(2):
+        assert check("run", "-o", "run/report.txt", "--baseline", "b.json", "--update-baseline").exit_code == 0
+
+
 def test_layers_are_looked_at_where_they_are_selected() -> None:
     """SD111 is off until it is asked for, and then warns."""
     path = collapsed()
