@@ -14,9 +14,9 @@ spectrally collapsed runs of treatment.py. It goes on from each one's last check
 it, and as a plain GAN: same checkpoint, seed, rates and steps. Modes and KL are medians over the last three of ten
 evaluations.
 
-`diagnosis` trains runs of the corpus again, by their index there (from 27 on; the threshold was chosen on earlier ones),
-and gives three checkpoints of each to the test that `inspect --reconstruct` makes. Outcomes are those of corpus.py; unclear
-ones are left out of the curve's area.
+`diagnosis` trains runs of the corpus again, by their index there (from 27 on: the threshold was chosen on earlier
+ones), and gives three checkpoints of each to the test that `inspect --reconstruct` makes. Outcomes are those of
+corpus.py; unclear ones are left out of the curve's area.
 
 `attach` prints the largest |joint logit + D(x)| over random pairs when VEEGAN joins a perceptron, a DCGAN and a ResNet.
 
