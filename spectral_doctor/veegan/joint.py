@@ -55,7 +55,7 @@ def last_layer(discriminator: nn.Module, sample: Tensor) -> str:
     handles = [
         module.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
         for name, module in discriminator.named_modules()
-        if name and (parametrize.is_parametrized(module) or not any(True for _ in module.children()))
+        if parametrize.is_parametrized(module) or not any(True for _ in module.children())
     ]
     try:
         with torch.no_grad(), evaluating(discriminator):

@@ -93,6 +93,9 @@ def test_the_last_layer_is_the_one_that_runs_last() -> None:
             return logit
 
     assert last_layer(Backwards(), torch.randn(2, 2)) == "head"
+    assert last_layer(nn.Linear(2, 1), torch.randn(2, 2)) == ""
+    joint = JointDiscriminator(nn.Linear(2, 1), torch.randn(2, 2), LATENT)
+    assert joint(torch.randn(5, LATENT), torch.randn(5, 2)).shape == (5,)
 
 
 @pytest.mark.parametrize(
