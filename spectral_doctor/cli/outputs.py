@@ -108,4 +108,4 @@ def _read_from(paths: Sequence[str]) -> set[Path]:
 
     found = find_candidates([path for path in paths if not Path(path).is_file()])
     below = (*found.checkpoints, *found.histories, *(Path(name) for name, _ in found.failures))
-    return {path.resolve() for path in (*map(Path, paths), *below)}
+    return {path.resolve() for path in (*map(Path, paths), *below) if isinstance(path, Path)}
