@@ -1,0 +1,308 @@
+"""How often the diagnosis is right on runs whose truth is known, beside naive statistics of the same spectra.
+
+    python tests/benchmarks/diagnostic_accuracy.py tests/data/corpus.json.gz tests/data/held-out.json.gz [DIR…]
+
+Reads the forms that `labelled.py` names. A run that the shipped formula was fitted on (those in `--fitted`) is
+never scored by it: it is scored by one fitted without its fifth of the runs (split by a hash of the run's
+settings), and, in the table "leave one recipe out", without its recipe. All others are scored as shipped.
+
+Positive are checkpoints, from a quarter of a run on, whose modes are lost; unclear ones are left out. A run counts
+by its last checkpoint. ROC areas have a 90 % interval from resampling runs. All statistics are taken from the same
+layers (rank ≥ 8) of the same checkpoints; runs without such a layer are counted and not scored. Every statistic is
+turned so that higher means collapse as the papers or tools expect: areas below 0.5 point the wrong way.
+The last line is one JSON object, over all runs given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from spectral_doctor.diagnosis.evidence import panel_of
+from spectral_doctor.diagnosis.model import FORMULA, Formula
+from spectral_doctor.diagnosis.records import Thresholds, Verdict
+from spectral_doctor.diagnosis.rules import diagnose
+from spectral_doctor.spectrum import Spectrum
+from tests.benchmarks.fit_diagnosis import evidence_of, fit
+from tests.benchmarks.labelled import LabelledRun, read_runs
+
+FITTED = Path(__file__).resolve().parents[1] / "data" / "corpus.json.gz"
+FOLDS = 5
+RESAMPLES = 400
+Floats = NDArray[np.float64]
+
+
+def alpha(spectrum: Spectrum) -> float:
+    """WeightWatcher's exponent: the power law fitted to the tail of σ², x_min by least Kolmogorov–Smirnov distance."""
+    squares = np.sort(np.array(spectrum.relative) ** 2)
+    squares = squares[squares > 1e-12]
+    best, exponent = math.inf, math.nan
+    for start in range(len(squares) - 1):
+        tail = squares[start:]
+        total = float(np.log(tail / tail[0]).sum())
+        if total <= 0:
+            continue
+        slope = 1 + len(tail) / total
+        model = 1 - (tail / tail[0]) ** (1 - slope)
+        distance = float(np.abs(model - np.arange(len(tail)) / len(tail)).max())
+        if distance < best:
+            best, exponent = distance, slope
+    return exponent
+
+
+def rank_loss(spectrum: Spectrum) -> float:
+    """WeightWatcher's rank loss: how many values fall below numpy's tolerance of a float32 matrix."""
+    return float(sum(value <= spectrum.size * np.finfo(np.float32).eps for value in spectrum.relative))
+
+
+NAIVE: dict[str, Callable[[Sequence[Spectrum]], float]] = {
+    "worst layer, σ5/σ1": lambda spectra: -min(item.ratio(5) for item in spectra),
+    "best layer, σ5/σ1": lambda spectra: -max(item.ratio(5) for item in spectra),
+    "best layer, median σ/σ1": lambda spectra: -max(statistics.median(item.relative) for item in spectra),
+    "best layer, stable rank/r": lambda spectra: -max(item.stable_rank / item.size for item in spectra),
+    "best layer, effective rank/r": lambda spectra: -max(item.effective_rank / item.size for item in spectra),
+    "mean alpha (low)": lambda spectra: -float(np.nanmean([alpha(item) for item in spectra])),
+    "mean rank loss": lambda spectra: statistics.fmean(rank_loss(item) for item in spectra),
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One checkpoint: its run, its truth, whether it is the run's last, and its scores by statistic."""
+
+    run: LabelledRun
+    index: int
+    collapsed: bool
+    scores: Mapping[str, float]
+
+    @property
+    def last(self) -> bool:
+        """Whether the run ends here."""
+        return self.index == len(self.run.modes) - 1
+
+
+def fold_of(run: LabelledRun) -> int:
+    """The part of the runs that a run belongs to, from a hash of its settings."""
+    return int(hashlib.sha256(run.key.encode()).hexdigest(), 16) % FOLDS
+
+
+def score(runs: Sequence[LabelledRun], formula_of: Callable[[LabelledRun], Formula], naive: bool) -> list[Scored]:
+    """Score every checkpoint that counts."""
+    scored = []
+    for run in runs:
+        formula, panel = formula_of(run), panel_of(run.trajectory, Thresholds())
+        for index, evidence in evidence_of(run).items():
+            spectra = [item for layer in panel.layers if (item := layer.spectra[index])]
+            scores = {"this diagnosis": formula.probability(evidence)}
+            if naive:
+                scores |= {name: statistic(spectra) for name, statistic in NAIVE.items()}
+            scored.append(Scored(run, index, run.outcomes[index] == "collapsed", scores))
+    return scored
+
+
+def area(scores: Floats, truth: NDArray[np.bool_]) -> float:
+    """The ROC area: how often a collapsed checkpoint scores above a healthy one, ties counting half."""
+    up, down = scores[truth], np.sort(scores[~truth])
+    if not len(up) or not len(down):
+        return math.nan
+    return float((np.searchsorted(down, up, "left") + np.searchsorted(down, up, "right")).mean() / (2 * len(down)))
+
+
+def interval(scores: Floats, truth: NDArray[np.bool_], runs: Sequence[str]) -> tuple[float, float]:
+    """The middle 90 % of the area over resampled runs."""
+    members: dict[str, list[int]] = {}
+    for position, name in enumerate(runs):
+        members.setdefault(name, []).append(position)
+    groups, random = list(members.values()), np.random.default_rng(0)
+    areas = []
+    for _ in range(RESAMPLES):
+        drawn = random.integers(len(groups), size=len(groups))
+        chosen = np.concatenate([groups[item] for item in drawn])
+        areas.append(area(scores[chosen], truth[chosen]))
+    low, high = np.nanquantile(areas, [0.05, 0.95])
+    return float(low), float(high)
+
+
+def sensitivity(scores: Floats, truth: NDArray[np.bool_], false_alarms: float) -> float:
+    """The largest share of collapsed ones found while at most this share of the healthy ones raises an alarm."""
+    if truth.all() or not truth.any():
+        return math.nan
+    healthy = np.sort(scores[~truth])[::-1]
+    return float((scores[truth] > healthy[int(false_alarms * len(healthy))]).mean())
+
+
+def columns(scored: Sequence[Scored], name: str) -> tuple[Floats, NDArray[np.bool_], list[str]]:
+    """Scores, truth and run of each checkpoint."""
+    return (
+        np.array([item.scores[name] for item in scored]),
+        np.array([item.collapsed for item in scored], dtype=bool),
+        [item.run.key for item in scored],
+    )
+
+
+def table(title: str, scored: Sequence[Scored]) -> dict[str, float]:
+    """Print a block: every statistic's figures; return those of the diagnosis."""
+    ends = [item for item in scored if item.last]
+    normalised = [item for item in scored if item.run.normalised]
+    kinds = Counter(item.collapsed for item in scored), Counter(item.collapsed for item in ends)
+    print(f"\n{title}: {kinds[0][True]} collapsed and {kinds[0][False]} healthy checkpoints of "
+          f"{len({item.run.key for item in scored})} runs; at the last {kinds[1][True]} and {kinds[1][False]} runs")
+    print(f"{'':30} {'ROC area (90 %)':>17} {'SN':>5} {'none':>5}  {'at 1 %':>6} {'5 %':>5}  {'run':>5} {'at 1 %':>6} {'5 %':>5}")
+    figures: dict[str, float] = {}
+    for name in scored[0].scores if scored else ():
+        scores, truth, runs = columns(scored, name)
+        low, high = interval(scores, truth, runs)
+        sn = area(*columns(normalised, name)[:2])
+        plain = area(*columns([item for item in scored if not item.run.normalised], name)[:2])
+        by_run = columns(ends, name)[:2]
+        row = [area(scores, truth), low, high, sn, plain, sensitivity(scores, truth, 0.01), sensitivity(scores, truth, 0.05)]
+        row += [area(*by_run), sensitivity(*by_run, 0.01), sensitivity(*by_run, 0.05)]
+        print(f"{name:30} {row[0]:5.2f} ({row[1]:.2f}–{row[2]:.2f}) {row[3]:5.2f} {row[4]:5.2f}  {row[5]:6.2f} {row[6]:5.2f}  "
+              f"{row[7]:5.2f} {row[8]:6.2f} {row[9]:5.2f}")
+        if not figures:
+            figures = dict(zip(FIGURES, row, strict=True))
+    return figures
+
+
+FIGURES = (
+    "roc_auc", "roc_auc_low", "roc_auc_high", "roc_auc_spectral_norm", "roc_auc_no_spectral_norm",
+    "sensitivity_at_1pct_false_alarms", "sensitivity_at_5pct_false_alarms", "roc_auc_per_run",
+    "sensitivity_at_1pct_false_alarms_per_run", "sensitivity_at_5pct_false_alarms_per_run",
+)  # fmt: skip
+
+
+def reliability(scored: Sequence[Scored]) -> float:
+    """Print how often a stated probability came true; return the mean gap, every run weighing the same."""
+    counts = Counter(item.run.key for item in scored)
+    chance, truth, runs = columns(scored, "this diagnosis")
+    weight = np.array([1 / counts[run] for run in runs])
+    bins = np.minimum((chance * 5).astype(int), 4)
+    gap, cells = 0.0, []
+    for number in range(5):
+        inside = bins == number
+        if inside.any():
+            said = float(np.average(chance[inside], weights=weight[inside]))
+            came = float(np.average(truth[inside], weights=weight[inside]))
+            gap += float(weight[inside].sum() / weight.sum()) * abs(said - came)
+            cells.append(f"said {said:.2f} true {came:.2f} ({inside.sum()})")
+    print(f"calibration error {gap:.3f}: {'; '.join(cells)}")
+    return gap
+
+
+def verdicts(scored: Sequence[Scored], thresholds: Thresholds, title: str) -> dict[str, float]:
+    """Print the verdicts as shipped by truth, alarms before the end in healthy runs, onset error and lead."""
+    states = {item.run.key: diagnose(item.run.trajectory, thresholds).states for item in scored}
+    found = {
+        truth: Counter(states[item.run.key][item.index].verdict for item in scored if item.last and item.collapsed is truth)
+        for truth in (True, False)
+    }
+    for truth, counts in found.items():
+        total = max(sum(counts.values()), 1)
+        shares = ", ".join(f"{verdict.value} {counts[verdict] / total:.2f}" for verdict in Verdict)
+        print(f"{title}, runs that end {'collapsed' if truth else 'healthy  '} ({total}): {shares}")
+    healthy = {item.run.key for item in scored} - {item.run.key for item in scored if item.collapsed}
+    ever = sum(
+        any(states[item.run.key][item.index].verdict is Verdict.COLLAPSED for item in scored if item.run.key == key)
+        for key in healthy
+    )
+    print(f"{title}, runs never collapsed that were called COLLAPSED at any checkpoint: {ever} of {len(healthy)}")
+    errors = []
+    for run in {item.run.key: item.run for item in scored}.values():
+        fall, alarm = onset(run), first_alarm(run, [state.verdict for state in states[run.key]])
+        if fall is not None and alarm is not None:
+            errors.append(fall - alarm)
+    if errors:
+        print(f"{title}, onset in {len(errors)} runs that fell: off by {statistics.median(map(abs, errors)):g} checkpoints "
+              f"(median), {sum(error > 0 for error in errors)} warned of before, {sum(error == 0 for error in errors)} at, "
+              f"{sum(error < 0 for error in errors)} after the fall; median lead {statistics.median(errors):g}")
+    rate = found[False][Verdict.COLLAPSED] / max(sum(found[False].values()), 1)
+    hits = found[True][Verdict.COLLAPSED] / max(sum(found[True].values()), 1)
+    return {"false_alarms_per_run": rate, "found_per_run": hits}
+
+
+def onset(run: LabelledRun) -> int | None:
+    """Where modes fell: the first of the collapsed checkpoints that end a run which had been better before."""
+    index = len(run.outcomes)
+    while index and run.outcomes[index - 1] == "collapsed":
+        index -= 1
+    return index if 1 < index < len(run.outcomes) else None
+
+
+def first_alarm(run: LabelledRun, found: Sequence[Verdict]) -> int | None:
+    """The first of the DECLINING or COLLAPSED verdicts that end a run."""
+    index = len(found)
+    while index and found[index - 1] in (Verdict.DECLINING, Verdict.COLLAPSED):
+        index -= 1
+    return index if index < len(found) else None
+
+
+def formulas(fitted: Sequence[LabelledRun]) -> tuple[Callable[[LabelledRun], Formula], Callable[[LabelledRun], Formula]]:
+    """The formula for a run: without its fifth of the fitted runs, and without its recipe."""
+    keys = {run.key for run in fitted}
+    parts = [fit([run for run in fitted if fold_of(run) != part]) for part in range(FOLDS)] if fitted else []
+    recipes = {
+        recipe: fit([run for run in fitted if run.recipe != recipe]) for recipe in sorted({run.recipe for run in fitted})
+    }
+    return (
+        lambda run: parts[fold_of(run)] if run.key in keys else FORMULA,
+        lambda run: recipes.get(run.recipe, FORMULA),
+    )
+
+
+def report(title: str, runs: Sequence[LabelledRun], by_run: Callable[[LabelledRun], Formula]) -> dict[str, float]:
+    """Print all that is said of one set of runs."""
+    scored = score(runs, by_run, naive=True)
+    figures = table(title, scored)
+    some = {item.run.key for item in scored}
+    unscored = [run for run in runs if run.judged and run.key not in some]
+    print(f"not scored, for no layer has rank 8: {len(unscored)} runs; without a clear checkpoint: "
+          f"{sum(not run.judged for run in runs)}")
+    if scored:
+        figures["calibration_error"] = reliability(scored)
+        figures |= verdicts(scored, Thresholds(), "as shipped")
+        figures |= {f"{key}_sensitive": value for key, value in verdicts(scored, Thresholds.sensitive(), "--sensitive").items()}
+    return figures
+
+
+def main() -> None:
+    """Score each path given, then all of them, and print the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("--fitted", type=Path, default=FITTED)
+    arguments = parser.parse_args()
+    fitted = read_runs(arguments.fitted) if arguments.fitted.exists() else []
+    by_run, by_recipe = formulas(fitted)
+    sets = {path: read_runs(path) for path in arguments.paths}
+    parts: dict[str, dict[str, float]] = {}
+    for path, runs in sets.items():
+        parts[path.name] = report(f"{path.name}, split by run", runs, by_run)
+        if any(run.recipe in {item.recipe for item in fitted} for run in runs):
+            left_out = score(runs, by_recipe, naive=False)
+            parts[f"{path.name}, leave one recipe out"] = table(f"{path.name}, leave one recipe out", left_out)
+            for recipe in sorted({run.recipe for run in runs}):
+                table(f"{path.name}, without {recipe}", [item for item in left_out if item.run.recipe == recipe])
+        wide = [run for run in runs if run.latent_dim > 2]
+        if len(wide) < len(runs):
+            table(f"{path.name}, latent size above 2", score(wide, by_run, naive=False))
+    everything = [run for runs in sets.values() for run in runs]
+    total = table("all", score(everything, by_run, naive=False))
+    print(json.dumps({key: round(value, 3) for key, value in total.items()} | {
+        "parts": {name: {key: round(value, 3) for key, value in figures.items()} for name, figures in parts.items()}
+    }))
+
+
+if __name__ == "__main__":
+    main()
