@@ -176,7 +176,7 @@ def with_singular_values(
 
 
 def share_at_bound(matrix: Tensor) -> float:
-    """The share of entries that are the largest in size: 1/size as a rule, far more where weights were clipped.
+    """The share of entries that are as large as the largest: 0 as a rule, far more where weights were clipped.
 
     0 for a zero matrix and for types narrower than 16 bits, whose few values meet at the largest by themselves.
     """
@@ -186,7 +186,8 @@ def share_at_bound(matrix: Tensor) -> float:
         return 0.0
     size = matrix.detach().abs()
     largest = size.max()
-    return float((size >= largest * (1 - 1e-6)).double().mean()) if largest > 0 else 0.0
+    ties = int((size >= largest * (1 - 1e-6)).sum()) - 1
+    return ties / size.numel() if largest > 0 else 0.0
 
 
 def spectrum_of(matrix: Tensor) -> Spectrum:

@@ -59,6 +59,9 @@ def inspect(
         typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file."),
     ] = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")] = FailOn.NEVER,
+    sensitive: Annotated[
+        bool, typer.Option("--sensitive", help="Early warning: call it a collapse from even odds on.")
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
     ] = False,
@@ -66,10 +69,18 @@ def inspect(
     """Report the spectra of the discriminators found in PATH, with a verdict, its onset, and where to resume."""
     with speaking_plainly():
         _check_plot(plot, paths)
+        from spectral_doctor.diagnosis.records import Thresholds
         from spectral_doctor.inspection import inspect_paths
 
+        thresholds = Thresholds.sensitive() if sensitive else Thresholds()
         with _progress_bar() as progress:
-            inspection = inspect_paths(paths, discriminator=discriminator, exclude=exclude or (), progress=progress)
+            inspection = inspect_paths(
+                paths,
+                discriminator=discriminator,
+                exclude=exclude or (),
+                thresholds=thresholds,
+                progress=progress,
+            )
         _print_report(inspection, report_format, explain)
         if plot is not None:
             _write_plot(inspection, plot)

@@ -27,7 +27,8 @@ class Evidence:
     `shortfall`: ln((1.05 − σ_k/σ_1) / (1.05 − m)), m what a random matrix of that shape shows, averaged over the
     better half of the judged layers. `first`: σ_2/σ_1 of the first layer. `still`: the share of layers none of
     whose singular values has moved by two thousandths of σ_1 since the checkpoint before. `outgrowth`: without
-    spectral norm, ln of the largest growth of a layer's σ_1 since the first checkpoint over the median layer's.
+    spectral norm, ln of the largest growth of a layer's σ_1 since the first checkpoint over the median layer's, as
+    far as it exceeds 1, for layers never grow alike.
     `normalised`: 1 with spectral norm, else 0.
     """
 
@@ -139,4 +140,4 @@ def _outgrowth(layers: Sequence[LayerTrajectory], index: int) -> float:
         and (start := layer.spectra[0])
         and min(now.sigma_max, start.sigma_max) > 0.0
     ]
-    return max(growth) - statistics.median(growth) if growth else 0.0
+    return max(0.0, max(growth) - statistics.median(growth) - 1.0) if growth else 0.0

@@ -40,13 +40,13 @@ class Formula:
 
 
 FORMULA = Formula(
-    -0.091,
+    -0.06,
     (
-        Term("shortfall", 1.195, 0.482),
-        Term("first", -4.251, 0.844),
-        Term("still", 2.346, 0.113),
-        Term("outgrowth", 1.419, 0.255),
-        Term("normalised", 1.48, 0.636),
+        Term("shortfall", 1.186, 0.482),
+        Term("first", -4.345, 0.844),
+        Term("still", 2.36, 0.113),
+        Term("outgrowth", 2.876, 0.056),
+        Term("normalised", 0.856, 0.636),
     ),
 )
 
@@ -68,12 +68,14 @@ def arguments(evidence: Evidence, checkpoints: int) -> tuple[Argument, ...]:
 def _sentences(evidence: Evidence) -> tuple[str, ...]:
     times = math.exp(evidence.shortfall)
     return (
-        f"the better half of the layers falls {times:.1f} times as far short of a full plateau as random weights would",
+        f"the better half of the layers falls {times:.1f} times as far short of a full plateau as random weights",
         f"the first layer's σ2/σ1 is {evidence.first:.2f}",
-        f"{evidence.still:.0%} of the layers have stopped moving",
+        f"{evidence.still:.0%} of the layers have stopped moving" if evidence.still else "all layers are moving",
         "σ1 is normalised"
         if evidence.normalised
-        else f"σ1 of one layer has grown {math.exp(evidence.outgrowth):.1f} times as much as in the median layer",
+        else f"σ1 of one layer has grown {math.exp(1 + evidence.outgrowth):.1f} times as much as in the median layer"
+        if evidence.outgrowth
+        else "no layer's σ1 has outgrown the others'",
         "spectral norm, under which low plateaus weigh more"
         if evidence.normalised
         else "no spectral norm, where low plateaus are common",

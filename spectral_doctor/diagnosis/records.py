@@ -32,13 +32,14 @@ class FindingKind(Enum):
 class Thresholds:
     """Where a probability becomes a verdict, and which layers are judged.
 
-    `collapsed_at` and `declining_at` are probabilities of a collapse; what they cost in false alarms is measured
-    by `python tests/benchmarks/diagnostic_accuracy.py` and stands in README. The plateau statistic of a layer is
+    `collapsed_at`, `declining_at` and `doubtful_at` are probabilities of a collapse; what they cost in false alarms
+    is measured by `python tests/benchmarks/diagnostic_accuracy.py` and stands in README. The plateau statistic of a layer is
     σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)): the fifth value from rank 8 on.
     """
 
-    collapsed_at: float = 0.8
+    collapsed_at: float = 0.75
     declining_at: float = 0.5
+    doubtful_at: float = 0.25
     second_below: float = 0.95
     published_rank: int = 32
     smallest_rank: int = 8
@@ -57,11 +58,14 @@ class Thresholds:
     def sentences(self) -> tuple[str, ...]:
         """The thresholds in words."""
         return (
-            f"collapsed: probability from {self.collapsed_at:g} on; declining: from {self.declining_at:g} on in a "
-            f"series, or under spectral norm the best σ2/σ1 below {self.second_below:g} (rank ≥ "
-            f"{self.published_rank}; Liu et al. 2019)",
-            f"judged are layers of rank ≥ {self.smallest_rank} that move and are not clipped; under spectral norm "
-            "only the normalised ones; without it a low plateau counts only with a change within the series",
+            f"collapsed: probability {self.collapsed_at:g} or more, and {self.declining_at:g} at the checkpoint before",
+            f"declining: probability {self.declining_at:g} or more in a series; with spectral norm also "
+            f"{self.doubtful_at:g} and the best σ2/σ1 below {self.second_below:g} (rank ≥ {self.published_rank}; Liu et "
+            "al. 2019)",
+            f"without spectral norm, one checkpoint of {self.doubtful_at:g} or more, or a series in which nothing "
+            "changed for the worse, is not enough evidence",
+            f"judged are layers of rank ≥ {self.smallest_rank} that move and are not clipped; under spectral norm only "
+            "the normalised ones",
             f"exploding: σ1 has grown {self.explosion:g}-fold since the checkpoint before, to its largest so far",
         )
 

@@ -21,8 +21,8 @@ from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajecto
 _FALLEN = (Verdict.DECLINING, Verdict.COLLAPSED)
 # A single layer is called low where it falls short twice as far as random weights, and falling from 0.05 on.
 _LOW, _FALL = math.log(2.0), 0.05
-# Without spectral norm: half as far again short as at its best in the series, or a layer outgrown e-fold.
-_WORSE, _OUTGROWN = math.log(1.5), 1.0
+# Without spectral norm: half as far again short as at its best in the series, or a layer that outgrows the rest.
+_WORSE = math.log(1.5)
 
 
 def diagnose(trajectory: SpectralTrajectory, thresholds: Thresholds | None = None) -> Diagnosis:
@@ -30,7 +30,8 @@ def diagnose(trajectory: SpectralTrajectory, thresholds: Thresholds | None = Non
 
     The evidence of all layers and their history gives a probability of collapse at each checkpoint (`model`),
     and the thresholds make it a verdict. A fall in one layer is normal: it is the better half that counts. The
-    verdict is NOT ENOUGH EVIDENCE where a high probability rests on one checkpoint's level alone.
+    verdict is NOT ENOUGH EVIDENCE where a high probability rests on one checkpoint's level alone, and COLLAPSED
+    only where it has held since the checkpoint before.
     """
     thresholds = thresholds or Thresholds()
     panel = panel_of(trajectory, thresholds)
@@ -81,21 +82,31 @@ def _verdict(panel: Panel, evidence: Sequence[Evidence | None], thresholds: Thre
     if now is None:
         return Verdict.NOT_ENOUGH_EVIDENCE
     likely = FORMULA.probability(now)
+    if likely < thresholds.doubtful_at:
+        return Verdict.HEALTHY
     if likely < thresholds.declining_at:
-        low = panel.normalised and _second_is_low(panel, len(evidence) - 1, thresholds)
-        return Verdict.DECLINING if low else Verdict.HEALTHY
+        if panel.normalised:
+            low = _second_is_low(panel, len(evidence) - 1, thresholds)
+            return Verdict.DECLINING if low else Verdict.HEALTHY
+        return Verdict.HEALTHY if len(evidence) > 1 else Verdict.NOT_ENOUGH_EVIDENCE
     if not (panel.normalised or _changed(evidence)):
         return Verdict.NOT_ENOUGH_EVIDENCE
-    if likely >= thresholds.collapsed_at:
+    if likely >= thresholds.collapsed_at and _held(evidence, thresholds):
         return Verdict.COLLAPSED
     return Verdict.DECLINING if len(evidence) > 1 else Verdict.NOT_ENOUGH_EVIDENCE
+
+
+def _held(evidence: Sequence[Evidence | None], thresholds: Thresholds) -> bool:
+    """Whether the checkpoint before was at least declining too, where there is one: a spike is no collapse."""
+    before = [item for item in evidence[:-1] if item is not None]
+    return not before or FORMULA.probability(before[-1]) >= thresholds.declining_at
 
 
 def _changed(evidence: Sequence[Evidence | None]) -> bool:
     """Whether something happened within the series that a level at one checkpoint cannot show."""
     known = [item for item in evidence if item is not None]
     worse = known[-1].shortfall - min(item.shortfall for item in known)
-    return worse >= _WORSE or known[-1].still > 0.0 or known[-1].outgrowth >= _OUTGROWN
+    return worse >= _WORSE or known[-1].still > 0.0 or known[-1].outgrowth > 0.0
 
 
 def _second_is_low(panel: Panel, index: int, thresholds: Thresholds) -> bool:

@@ -8,8 +8,8 @@ from spectral_doctor.diagnosis.records import Argument, LayerFinding, StepState,
 from spectral_doctor.errors import printable
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
-# Below this an argument changes the odds by less than a fifth and is not worth a word.
-_SLIGHT = 0.2
+# Below this an argument changes the odds by less than two fifths and is not worth a word.
+_SLIGHT = 0.35
 _FALL = 0.05
 
 
@@ -62,6 +62,8 @@ def _collapse(arguments: Sequence[Argument]) -> str:
 
 def _missing(states: Sequence[StepState], spectrally_normalised: bool, thresholds: Thresholds) -> str:
     if not spectrally_normalised:
+        if len(states) == 1:
+            return "Without spectral norm low plateaus are common, and one checkpoint shows no change."
         return "Without spectral norm low plateaus are common, and nothing in this series changed for the worse."
     return f"One checkpoint shows no trend, and its probability lies below {thresholds.collapsed_at:g}."
 

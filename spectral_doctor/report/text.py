@@ -172,10 +172,7 @@ def _number(value: float) -> str:
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:
-    provisional = " (provisional)" if diagnosis.thresholds.provisional else ""
-    return Text.assemble(
-        (f"{diagnosis.verdict.value}{provisional}", _STYLES[diagnosis.verdict]), "  ", diagnosis.summary
-    )
+    return Text.assemble((diagnosis.verdict.value, _STYLES[diagnosis.verdict]), "  ", diagnosis.summary)
 
 
 def _advice(diagnosis: Diagnosis) -> Text:
@@ -218,6 +215,6 @@ def _by_reason(title: str, pairs: Sequence[tuple[str, str]], explain: bool) -> l
 
 
 def _thresholds(diagnosis: Diagnosis) -> RenderableType:
-    title = "Thresholds (provisional: published, not yet calibrated here)"
+    title = "Thresholds (what they cost in false alarms is measured in README)"
     lines = "\n".join(f"- {sentence}" for sentence in diagnosis.thresholds.sentences())
     return Padding(Text(f"{title}\n{lines}", style="dim"), (0, 0))

@@ -29,7 +29,7 @@ class LayerIdentity:
 class LayerSpectrum:
     """One layer at one checkpoint; `spectrum` is None where `non_finite` values made one impossible.
 
-    `at_bound` is the share of weights that are the largest in size, which tells a clipped layer.
+    `at_bound` is the share of weights that are as large as the largest, which tells a clipped layer.
     """
 
     identity: LayerIdentity
