@@ -17,7 +17,7 @@ from spectral_doctor.trajectory.records import LayerIdentity, LayerTrajectory, S
 _NORMALISED = (Form.SPECTRAL_NORM.value, Form.SPECTRAL_REGULARIZATION.value)
 # Keeps the logarithm of a full plateau finite: a layer at 1.00 falls short by 0.05.
 _MARGIN = 1.05
-STILL = 2e-3
+STILL = 1e-4
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Evidence:
 
     `shortfall`: ln((1.05 − σ_k/σ_1) / (1.05 − m)), m what a random matrix of that shape shows, averaged over the
     better half of the judged layers. `first`: σ_2/σ_1 of the first layer. `still`: the share of layers none of
-    whose singular values has moved by two thousandths of σ_1 since the checkpoint before. `outgrowth`: without
+    whose singular values has moved by a ten-thousandth of σ_1 since the checkpoint before. `outgrowth`: without
     spectral norm, ln of the largest growth of a layer's σ_1 since the first checkpoint over the median layer's, as
     far as it exceeds 1, for layers never grow alike.
     `normalised`: 1 with spectral norm, else 0.
@@ -92,9 +92,7 @@ def shortfall(spectrum: Spectrum, identity: LayerIdentity, thresholds: Threshold
     return math.log((_MARGIN - spectrum.ratio(k)) / (_MARGIN - expected_ratio(*identity.matrix_shape, k)))
 
 
-def evidence_at(
-    trajectory: SpectralTrajectory, panel: Panel, index: int, thresholds: Thresholds
-) -> Evidence | None:
+def evidence_at(trajectory: SpectralTrajectory, panel: Panel, index: int, thresholds: Thresholds) -> Evidence | None:
     """The evidence at a checkpoint; None where no judged layer is finite."""
     short = sorted(
         shortfall(item, layer.identity, thresholds) for layer in panel.layers if (item := layer.spectra[index])
@@ -136,8 +134,6 @@ def _outgrowth(layers: Sequence[LayerTrajectory], index: int) -> float:
     growth = [
         math.log(now.sigma_max / start.sigma_max)
         for layer in layers
-        if (now := layer.spectra[index])
-        and (start := layer.spectra[0])
-        and min(now.sigma_max, start.sigma_max) > 0.0
+        if (now := layer.spectra[index]) and (start := layer.spectra[0]) and min(now.sigma_max, start.sigma_max) > 0.0
     ]
     return max(0.0, max(growth) - statistics.median(growth) - 1.0) if growth else 0.0

@@ -40,13 +40,13 @@ class Formula:
 
 
 FORMULA = Formula(
-    -0.06,
+    -0.082,
     (
-        Term("shortfall", 1.186, 0.482),
-        Term("first", -4.345, 0.844),
-        Term("still", 2.36, 0.113),
-        Term("outgrowth", 2.876, 0.056),
-        Term("normalised", 0.856, 0.636),
+        Term("shortfall", 1.174, 0.482),
+        Term("first", -4.443, 0.844),
+        Term("still", 2.131, 0.095),
+        Term("outgrowth", 2.944, 0.056),
+        Term("normalised", 0.857, 0.636),
     ),
 )
 

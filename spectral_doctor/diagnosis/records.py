@@ -32,9 +32,9 @@ class FindingKind(Enum):
 class Thresholds:
     """Where a probability becomes a verdict, and which layers are judged.
 
-    `collapsed_at`, `declining_at` and `doubtful_at` are probabilities of a collapse; what they cost in false alarms
-    is measured by `python tests/benchmarks/diagnostic_accuracy.py` and stands in README. The plateau statistic of a layer is
-    σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)): the fifth value from rank 8 on.
+    `collapsed_at`, `declining_at` and `doubtful_at` are probabilities of mode collapse; what they cost in false
+    alarms is measured by `python tests/benchmarks/diagnostic_accuracy.py` and stands in README. The plateau
+    statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)): the fifth value from rank 8 on.
     """
 
     collapsed_at: float = 0.75
@@ -58,7 +58,7 @@ class Thresholds:
     def sentences(self) -> tuple[str, ...]:
         """The thresholds in words."""
         return (
-            f"collapsed: probability {self.collapsed_at:g} or more, and {self.declining_at:g} at the checkpoint before",
+            f"collapsed: probability {self.collapsed_at:g} or more, and {self.declining_at:g} at the one before",
             f"declining: probability {self.declining_at:g} or more in a series; with spectral norm also "
             f"{self.doubtful_at:g} and the best σ2/σ1 below {self.second_below:g} (rank ≥ {self.published_rank}; Liu et "
             "al. 2019)",

@@ -34,14 +34,21 @@ def summarise(
     since = _since(trajectory, onset)
     match last.verdict:
         case Verdict.HEALTHY:
-            text = f"No spectral collapse: {len(judged) - low} of {len(judged)} judged layers keep their plateau; {best}."
+            text = _healthy(low, len(judged), best)
         case Verdict.DECLINING:
             text = f"The spectrum is declining{since}: {best}{_from_best(states)}."
         case Verdict.COLLAPSED:
             text = f"{_collapse(arguments)}{since}: {best}{_from_best(states)}."
         case _:
             text = f"Too little to go by: {best}. {_missing(states, spectrally_normalised, thresholds)}"
-    return f"{text} Probability of collapse {last.probability:.2f}.{_weighed(arguments)}{_limits(states, last.verdict, spectrally_normalised)}"
+    limits = _limits(states, last.verdict, spectrally_normalised)
+    return f"{text} Probability of mode collapse {last.probability:.2f}.{_weighed(arguments)}{limits}"
+
+
+def _healthy(low: int, judged: int, best: str) -> str:
+    if 2 * low > judged:
+        return f"No sign of a collapse, though {low} of {judged} judged layers have a low plateau; {best}."
+    return f"No spectral collapse: {judged - low} of {judged} judged layers keep their plateau; {best}."
 
 
 def _nothing_judged(layers: Sequence[LayerFinding], thresholds: Thresholds) -> str:
@@ -51,8 +58,9 @@ def _nothing_judged(layers: Sequence[LayerFinding], thresholds: Thresholds) -> s
 
 
 def _collapse(arguments: Sequence[Argument]) -> str:
-    """The collapse in the words of the strongest argument for it."""
-    name = next((item.name for item in arguments if item.weight > 0 and item.name != "normalised"), "")
+    """The collapse in the words of the plateau where it counts, else of the strongest argument for it."""
+    found = [item.name for item in arguments if item.weight > _SLIGHT and item.name != "normalised"]
+    name = "shortfall" if "shortfall" in found else next(iter(found), "")
     return {
         "still": "The discriminator has stopped moving, its spectrum collapsed",
         "outgrowth": "One layer has outgrown the others, and the spectrum has collapsed",

@@ -86,7 +86,9 @@ def _draw_plateaus(axes: Axes, diagnosis: Diagnosis) -> None:
     best = [float("nan") if state.best_plateau is None else state.best_plateau for state in diagnosis.states]
     axes.plot(trajectory.steps, best, color="#1a4f8b", linewidth=2.2, marker="o", markersize=4, label="best layer")
     chances = [float("nan") if state.probability is None else state.probability for state in diagnosis.states]
-    axes.plot(trajectory.steps, chances, color="#b3261e", linestyle="--", linewidth=1.4, label="probability of collapse")
+    axes.plot(
+        trajectory.steps, chances, color="#b3261e", linestyle="--", linewidth=1.4, label="probability of collapse"
+    )
     if diagnosis.onset is not None and len(trajectory.steps) > 1:
         axes.axvline(diagnosis.onset, color="#b07a00", linestyle=":", linewidth=1.5, label=f"onset, {diagnosis.onset}")
     axes.set_ylim(0, 1.05)

@@ -22,9 +22,10 @@ import math
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ from tests.benchmarks.labelled import LabelledRun, read_runs
 
 FITTED = Path(__file__).resolve().parents[1] / "data" / "corpus.json.gz"
 FOLDS = 5
+OURS = "this diagnosis"
 RESAMPLES = 400
 Floats = NDArray[np.float64]
 
@@ -106,7 +108,7 @@ def score(runs: Sequence[LabelledRun], formula_of: Callable[[LabelledRun], Formu
         formula, panel = formula_of(run), panel_of(run.trajectory, Thresholds())
         for index, evidence in evidence_of(run).items():
             spectra = [item for layer in panel.layers if (item := layer.spectra[index])]
-            scores = {"this diagnosis": formula.probability(evidence)}
+            scores = {OURS: formula.probability(evidence)}
             if naive:
                 scores |= {name: statistic(spectra) for name, statistic in NAIVE.items()}
             scored.append(Scored(run, index, run.outcomes[index] == "collapsed", scores))
@@ -153,41 +155,55 @@ def columns(scored: Sequence[Scored], name: str) -> tuple[Floats, NDArray[np.boo
     )
 
 
+FIGURES = (
+    "roc_auc",
+    "roc_auc_low",
+    "roc_auc_high",
+    "roc_auc_spectral_norm",
+    "roc_auc_no_spectral_norm",
+    "sensitivity_at_1pct_false_alarms",
+    "sensitivity_at_5pct_false_alarms",
+    "roc_auc_per_run",
+    "sensitivity_at_1pct_false_alarms_per_run",
+    "sensitivity_at_5pct_false_alarms_per_run",
+)
+
+
+def figures_of(scored: Sequence[Scored], name: str) -> dict[str, float]:
+    """All figures of one statistic: over checkpoints, and over runs by their last checkpoint."""
+    scores, truth, runs = columns(scored, name)
+    normalised = columns([item for item in scored if item.run.normalised], name)
+    plain = columns([item for item in scored if not item.run.normalised], name)
+    ends, ended, _ = columns([item for item in scored if item.last], name)
+    row = [area(scores, truth), *interval(scores, truth, runs), area(*normalised[:2]), area(*plain[:2])]
+    row += [sensitivity(scores, truth, 0.01), sensitivity(scores, truth, 0.05)]
+    row += [area(ends, ended), sensitivity(ends, ended, 0.01), sensitivity(ends, ended, 0.05)]
+    return dict(zip(FIGURES, row, strict=True))
+
+
 def table(title: str, scored: Sequence[Scored]) -> dict[str, float]:
     """Print a block: every statistic's figures; return those of the diagnosis."""
-    ends = [item for item in scored if item.last]
-    normalised = [item for item in scored if item.run.normalised]
-    kinds = Counter(item.collapsed for item in scored), Counter(item.collapsed for item in ends)
-    print(f"\n{title}: {kinds[0][True]} collapsed and {kinds[0][False]} healthy checkpoints of "
-          f"{len({item.run.key for item in scored})} runs; at the last {kinds[1][True]} and {kinds[1][False]} runs")
-    print(f"{'':30} {'ROC area (90 %)':>17} {'SN':>5} {'none':>5}  {'at 1 %':>6} {'5 %':>5}  {'run':>5} {'at 1 %':>6} {'5 %':>5}")
-    figures: dict[str, float] = {}
-    for name in scored[0].scores if scored else ():
-        scores, truth, runs = columns(scored, name)
-        low, high = interval(scores, truth, runs)
-        sn = area(*columns(normalised, name)[:2])
-        plain = area(*columns([item for item in scored if not item.run.normalised], name)[:2])
-        by_run = columns(ends, name)[:2]
-        row = [area(scores, truth), low, high, sn, plain, sensitivity(scores, truth, 0.01), sensitivity(scores, truth, 0.05)]
-        row += [area(*by_run), sensitivity(*by_run, 0.01), sensitivity(*by_run, 0.05)]
-        print(f"{name:30} {row[0]:5.2f} ({row[1]:.2f}–{row[2]:.2f}) {row[3]:5.2f} {row[4]:5.2f}  {row[5]:6.2f} {row[6]:5.2f}  "
-              f"{row[7]:5.2f} {row[8]:6.2f} {row[9]:5.2f}")
-        if not figures:
-            figures = dict(zip(FIGURES, row, strict=True))
-    return figures
-
-
-FIGURES = (
-    "roc_auc", "roc_auc_low", "roc_auc_high", "roc_auc_spectral_norm", "roc_auc_no_spectral_norm",
-    "sensitivity_at_1pct_false_alarms", "sensitivity_at_5pct_false_alarms", "roc_auc_per_run",
-    "sensitivity_at_1pct_false_alarms_per_run", "sensitivity_at_5pct_false_alarms_per_run",
-)  # fmt: skip
+    if not scored:
+        return {}
+    truth = Counter(item.collapsed for item in scored)
+    ended = Counter(item.collapsed for item in scored if item.last)
+    print(
+        f"\n{title}: {truth[True]} collapsed and {truth[False]} healthy checkpoints of "
+        f"{len({item.run.key for item in scored})} runs; at the last {ended[True]} and {ended[False]} runs"
+    )
+    heads = ("ROC area (90 %)", "SN", "none", "at 1 %", "5 %", "run", "at 1 %", "5 %")
+    print(f"{'':30} {heads[0]:>17}" + "".join(f" {head:>6}" for head in heads[1:]))
+    found = {name: figures_of(scored, name) for name in scored[0].scores}
+    for name, figures in found.items():
+        first, low, high, *rest = figures.values()
+        print(f"{name:30} {first:5.2f} ({low:.2f}–{high:.2f})" + "".join(f" {value:6.2f}" for value in rest))
+    return found[OURS]
 
 
 def reliability(scored: Sequence[Scored]) -> float:
     """Print how often a stated probability came true; return the mean gap, every run weighing the same."""
     counts = Counter(item.run.key for item in scored)
-    chance, truth, runs = columns(scored, "this diagnosis")
+    chance, truth, runs = columns(scored, OURS)
     weight = np.array([1 / counts[run] for run in runs])
     bins = np.minimum((chance * 5).astype(int), 4)
     gap, cells = 0.0, []
@@ -203,34 +219,39 @@ def reliability(scored: Sequence[Scored]) -> float:
 
 
 def verdicts(scored: Sequence[Scored], thresholds: Thresholds, title: str) -> dict[str, float]:
-    """Print the verdicts as shipped by truth, alarms before the end in healthy runs, onset error and lead."""
-    states = {item.run.key: diagnose(item.run.trajectory, thresholds).states for item in scored}
+    """Print the verdicts of the shipped formula by truth, alarms in healthy runs, onset error and lead."""
     found = {
-        truth: Counter(states[item.run.key][item.index].verdict for item in scored if item.last and item.collapsed is truth)
-        for truth in (True, False)
+        item.run.key: [state.verdict for state in diagnose(item.run.trajectory, thresholds).states] for item in scored
     }
-    for truth, counts in found.items():
-        total = max(sum(counts.values()), 1)
-        shares = ", ".join(f"{verdict.value} {counts[verdict] / total:.2f}" for verdict in Verdict)
+    rates = {}
+    for truth in (True, False):
+        ends = Counter(found[item.run.key][-1] for item in scored if item.last and item.collapsed is truth)
+        total = max(sum(ends.values()), 1)
+        shares = ", ".join(f"{verdict.value} {ends[verdict] / total:.2f}" for verdict in Verdict)
         print(f"{title}, runs that end {'collapsed' if truth else 'healthy  '} ({total}): {shares}")
+        rates[truth] = ends[Verdict.COLLAPSED] / total
     healthy = {item.run.key for item in scored} - {item.run.key for item in scored if item.collapsed}
-    ever = sum(
-        any(states[item.run.key][item.index].verdict is Verdict.COLLAPSED for item in scored if item.run.key == key)
-        for key in healthy
+    alarmed = {item.run.key for item in scored if found[item.run.key][item.index] is Verdict.COLLAPSED}
+    print(
+        f"{title}, runs never collapsed but called COLLAPSED at some checkpoint: {len(healthy & alarmed)} of {len(healthy)}"
     )
-    print(f"{title}, runs never collapsed that were called COLLAPSED at any checkpoint: {ever} of {len(healthy)}")
-    errors = []
-    for run in {item.run.key: item.run for item in scored}.values():
-        fall, alarm = onset(run), first_alarm(run, [state.verdict for state in states[run.key]])
-        if fall is not None and alarm is not None:
-            errors.append(fall - alarm)
-    if errors:
-        print(f"{title}, onset in {len(errors)} runs that fell: off by {statistics.median(map(abs, errors)):g} checkpoints "
-              f"(median), {sum(error > 0 for error in errors)} warned of before, {sum(error == 0 for error in errors)} at, "
-              f"{sum(error < 0 for error in errors)} after the fall; median lead {statistics.median(errors):g}")
-    rate = found[False][Verdict.COLLAPSED] / max(sum(found[False].values()), 1)
-    hits = found[True][Verdict.COLLAPSED] / max(sum(found[True].values()), 1)
-    return {"false_alarms_per_run": rate, "found_per_run": hits}
+    _onsets({item.run.key: item.run for item in scored}.values(), found, title)
+    return {"false_alarms_per_run": rates[False], "found_per_run": rates[True]}
+
+
+def _onsets(runs: Iterable[LabelledRun], found: Mapping[str, Sequence[Verdict]], title: str) -> None:
+    """Print how far the onset that was found lies from the fall of the modes, in checkpoints."""
+    pairs = [(onset(run), first_alarm(found[run.key])) for run in runs]
+    fell = [(fall, alarm) for fall, alarm in pairs if fall is not None]
+    leads = [fall - alarm for fall, alarm in fell if alarm is not None]
+    if leads:
+        off = statistics.median(map(abs, leads))
+        before, same = sum(lead > 0 for lead in leads), sum(lead == 0 for lead in leads)
+        print(
+            f"{title}, onset of {len(fell)} runs whose modes fell: {len(leads)} found, off by {off:g} checkpoints "
+            f"(median); {before} before the fall, {same} at it, {len(leads) - before - same} after; median lead "
+            f"{statistics.median(leads):g}"
+        )
 
 
 def onset(run: LabelledRun) -> int | None:
@@ -241,7 +262,7 @@ def onset(run: LabelledRun) -> int | None:
     return index if 1 < index < len(run.outcomes) else None
 
 
-def first_alarm(run: LabelledRun, found: Sequence[Verdict]) -> int | None:
+def first_alarm(found: Sequence[Verdict]) -> int | None:
     """The first of the DECLINING or COLLAPSED verdicts that end a run."""
     index = len(found)
     while index and found[index - 1] in (Verdict.DECLINING, Verdict.COLLAPSED):
@@ -249,31 +270,35 @@ def first_alarm(run: LabelledRun, found: Sequence[Verdict]) -> int | None:
     return index if index < len(found) else None
 
 
-def formulas(fitted: Sequence[LabelledRun]) -> tuple[Callable[[LabelledRun], Formula], Callable[[LabelledRun], Formula]]:
+FormulaOf = Callable[[LabelledRun], Formula]
+
+
+def formulas(fitted: Sequence[LabelledRun]) -> tuple[FormulaOf, FormulaOf]:
     """The formula for a run: without its fifth of the fitted runs, and without its recipe."""
     keys = {run.key for run in fitted}
     parts = [fit([run for run in fitted if fold_of(run) != part]) for part in range(FOLDS)] if fitted else []
-    recipes = {
-        recipe: fit([run for run in fitted if run.recipe != recipe]) for recipe in sorted({run.recipe for run in fitted})
-    }
+    names = sorted({run.recipe for run in fitted})
+    recipes = {name: fit([run for run in fitted if run.recipe != name]) for name in names}
     return (
         lambda run: parts[fold_of(run)] if run.key in keys else FORMULA,
         lambda run: recipes.get(run.recipe, FORMULA),
     )
 
 
-def report(title: str, runs: Sequence[LabelledRun], by_run: Callable[[LabelledRun], Formula]) -> dict[str, float]:
-    """Print all that is said of one set of runs."""
+def report(title: str, runs: Sequence[LabelledRun], by_run: FormulaOf, seen: bool) -> dict[str, float]:
+    """Print all that is said of one set of runs; `seen` says that the shipped formula was fitted on them."""
     scored = score(runs, by_run, naive=True)
     figures = table(title, scored)
     some = {item.run.key for item in scored}
-    unscored = [run for run in runs if run.judged and run.key not in some]
-    print(f"not scored, for no layer has rank 8: {len(unscored)} runs; without a clear checkpoint: "
-          f"{sum(not run.judged for run in runs)}")
+    unscored = sum(bool(run.judged) and run.key not in some for run in runs)
+    unclear = sum(not run.judged for run in runs)
+    print(f"not scored: {unscored} runs, for no layer has rank 8; {unclear} without a clear checkpoint")
     if scored:
         figures["calibration_error"] = reliability(scored)
-        figures |= verdicts(scored, Thresholds(), "as shipped")
-        figures |= {f"{key}_sensitive": value for key, value in verdicts(scored, Thresholds.sensitive(), "--sensitive").items()}
+        note = " (fitted on these runs)" if seen else ""
+        for name, thresholds in (("default", Thresholds()), ("sensitive", Thresholds.sensitive())):
+            rates = verdicts(scored, thresholds, f"{name}{note}")
+            figures |= {f"{key}_{name}": value for key, value in rates.items()}
     return figures
 
 
@@ -288,7 +313,9 @@ def main() -> None:
     sets = {path: read_runs(path) for path in arguments.paths}
     parts: dict[str, dict[str, float]] = {}
     for path, runs in sets.items():
-        parts[path.name] = report(f"{path.name}, split by run", runs, by_run)
+        seen = bool({run.key for run in runs} & {run.key for run in fitted})
+        title = f"{path.name}, each run scored without its fifth" if seen else f"{path.name}, as shipped"
+        parts[path.name] = report(title, runs, by_run, seen)
         if any(run.recipe in {item.recipe for item in fitted} for run in runs):
             left_out = score(runs, by_recipe, naive=False)
             parts[f"{path.name}, leave one recipe out"] = table(f"{path.name}, leave one recipe out", left_out)
@@ -299,9 +326,12 @@ def main() -> None:
             table(f"{path.name}, latent size above 2", score(wide, by_run, naive=False))
     everything = [run for runs in sets.values() for run in runs]
     total = table("all", score(everything, by_run, naive=False))
-    print(json.dumps({key: round(value, 3) for key, value in total.items()} | {
-        "parts": {name: {key: round(value, 3) for key, value in figures.items()} for name, figures in parts.items()}
-    }))
+    parts_rounded = {name: _rounded(figures) for name, figures in parts.items()}
+    print(json.dumps(_rounded(total) | {"parts": parts_rounded}))
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, Any]:
+    return {key: None if math.isnan(value) else round(value, 3) for key, value in figures.items()}
 
 
 if __name__ == "__main__":

@@ -74,7 +74,8 @@ def _run(raw: Mapping[str, Any]) -> LabelledRun:
         modes=modes,
         outcomes=outcomes,
         judged=tuple(
-            index for index, (step, outcome) in enumerate(zip(steps, outcomes, strict=True))
+            index
+            for index, (step, outcome) in enumerate(zip(steps, outcomes, strict=True))
             if step >= start and outcome != "unclear"
         ),
         latent_dim=int(settings["latent_dim"]),
