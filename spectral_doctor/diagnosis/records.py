@@ -60,8 +60,8 @@ class Thresholds:
         return (
             f"collapsed: probability {self.collapsed_at:g} or more, and {self.declining_at:g} at the one before",
             f"declining: probability {self.declining_at:g} or more in a series; with spectral norm also "
-            f"{self.doubtful_at:g} and the best σ2/σ1 below {self.second_below:g} (rank ≥ {self.published_rank}; Liu et "
-            "al. 2019)",
+            f"{self.doubtful_at:g} and the best σ2/σ1 below {self.second_below:g} (rank ≥ {self.published_rank}; Liu "
+            "et al. 2019)",
             f"without spectral norm, one checkpoint of {self.doubtful_at:g} or more, or a series in which nothing "
             "changed for the worse, is not enough evidence",
             f"judged are layers of rank ≥ {self.smallest_rank} that move and are not clipped; under spectral norm only "
