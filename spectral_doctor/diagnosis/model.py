@@ -68,7 +68,9 @@ def arguments(evidence: Evidence, checkpoints: int) -> tuple[Argument, ...]:
 def _sentences(evidence: Evidence) -> tuple[str, ...]:
     times = math.exp(evidence.shortfall)
     return (
-        f"the better half of the layers falls {times:.1f} times as far short of a full plateau as random weights",
+        f"the better half of the layers falls {times:.1f} times as far short of a full plateau as random weights"
+        if times >= 1
+        else f"the better half of the layers is {times:.1f} times as far from a full plateau as random weights",
         f"the first layer's σ2/σ1 is {evidence.first:.2f}",
         f"{evidence.still:.0%} of the layers have stopped moving" if evidence.still else "all layers are moving",
         "σ1 is normalised"

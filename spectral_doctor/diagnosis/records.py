@@ -43,6 +43,7 @@ class Thresholds:
     second_below: float = 0.95
     published_rank: int = 32
     smallest_rank: int = 8
+    rank_for_one: int = 16
     clipped_share: float = 0.05
     explosion: float = 3.0
 
@@ -62,6 +63,7 @@ class Thresholds:
             f"declining: probability {self.declining_at:g} or more in a series; with spectral norm also "
             f"{self.doubtful_at:g} and the best σ2/σ1 below {self.second_below:g} (rank ≥ {self.published_rank}; Liu "
             "et al. 2019)",
+            f"one checkpoint needs a judged layer of rank ≥ {self.rank_for_one} to be called collapsed",
             f"without spectral norm, one checkpoint of {self.doubtful_at:g} or more, or a series in which nothing "
             "changed for the worse, is not enough evidence",
             f"judged are layers of rank ≥ {self.smallest_rank} that move and are not clipped; under spectral norm only "

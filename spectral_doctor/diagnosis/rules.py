@@ -91,7 +91,8 @@ def _verdict(panel: Panel, evidence: Sequence[Evidence | None], thresholds: Thre
         return Verdict.HEALTHY if len(evidence) > 1 else Verdict.NOT_ENOUGH_EVIDENCE
     if not (panel.normalised or _changed(evidence)):
         return Verdict.NOT_ENOUGH_EVIDENCE
-    if likely >= thresholds.collapsed_at and _held(evidence, thresholds):
+    wide = max(layer.identity.rank for layer in panel.layers) >= thresholds.rank_for_one
+    if likely >= thresholds.collapsed_at and _held(evidence, thresholds) and (wide or len(evidence) > 1):
         return Verdict.COLLAPSED
     return Verdict.DECLINING if len(evidence) > 1 else Verdict.NOT_ENOUGH_EVIDENCE
 

@@ -73,7 +73,9 @@ def _missing(states: Sequence[StepState], spectrally_normalised: bool, threshold
         if len(states) == 1:
             return "Without spectral norm low plateaus are common, and one checkpoint shows no change."
         return "Without spectral norm low plateaus are common, and nothing in this series changed for the worse."
-    return f"One checkpoint shows no trend, and its probability lies below {thresholds.collapsed_at:g}."
+    if (states[-1].probability or 0.0) < thresholds.collapsed_at:
+        return f"One checkpoint shows no trend, and its probability lies below {thresholds.collapsed_at:g}."
+    return f"One checkpoint whose judged layers all have a rank below {thresholds.rank_for_one} can look so by chance."
 
 
 def _weighed(arguments: Sequence[Argument]) -> str:

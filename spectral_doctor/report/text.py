@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, FindingKind, LayerFinding, Verdict
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.report.sparkline import sparkline
@@ -27,6 +27,7 @@ _STYLES = {
     Verdict.COLLAPSED: "bold red",
     Verdict.NOT_ENOUGH_EVIDENCE: "magenta",
 }
+_FINDING_STYLES = {FindingKind.COMPENSATED: "bold cyan", FindingKind.CLIPPED: "bold cyan"}
 _FORMS = {"plain": "–", "spectral norm": "SN", "weight norm": "WN", "spectral regularisation": "SR"}
 _GROUP = re.compile(r"^(?P<layer>.*)\[group \d+/(?P<count>\d+)\]$")
 # Spaces at the end of a line, also those that a colour code closes.
@@ -84,7 +85,9 @@ def _diagnosis(diagnosis: Diagnosis, width: int, explain: bool) -> list[Renderab
     parts.append(_table(diagnosis, width))
     parts.append(_verdict(diagnosis))
     parts += [
-        Text.assemble((finding.kind.value, "bold red"), "  ", f"{printable(finding.sentence)}.")
+        Text.assemble(
+            (finding.kind.value, _FINDING_STYLES.get(finding.kind, "bold red")), "  ", f"{printable(finding.sentence)}."
+        )
         for finding in diagnosis.findings
     ]
     parts.append(_advice(diagnosis))
@@ -181,7 +184,7 @@ def _advice(diagnosis: Diagnosis) -> Text:
         return Text.assemble(
             ("Resume from ", "bold"),
             f"{printable(diagnosis.resume_from)} ({unit} {diagnosis.last_healthy}), the last healthy checkpoint "
-            f"before the onset between {unit} {diagnosis.last_healthy} and {diagnosis.onset}.",
+            f"before the onset between {unit} {diagnosis.onset_after} and {diagnosis.onset}.",
         )
     if diagnosis.onset is not None:
         return Text("No checkpoint before the onset is among those given: add earlier ones to find where to resume.")

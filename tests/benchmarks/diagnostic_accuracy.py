@@ -233,7 +233,8 @@ def verdicts(scored: Sequence[Scored], thresholds: Thresholds, title: str) -> di
     healthy = {item.run.key for item in scored} - {item.run.key for item in scored if item.collapsed}
     alarmed = {item.run.key for item in scored if found[item.run.key][item.index] is Verdict.COLLAPSED}
     print(
-        f"{title}, runs never collapsed but called COLLAPSED at some checkpoint: {len(healthy & alarmed)} of {len(healthy)}"
+        f"{title}, runs never collapsed but called COLLAPSED at some checkpoint: "
+        f"{len(healthy & alarmed)} of {len(healthy)}"
     )
     _onsets({item.run.key: item.run for item in scored}.values(), found, title)
     return {"false_alarms_per_run": rates[False], "found_per_run": rates[True]}

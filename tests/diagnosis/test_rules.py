@@ -85,8 +85,8 @@ def test_the_probability_is_the_formula_s() -> None:
 
 def test_layers_that_have_all_stopped_are_evidence() -> None:
     """The same spectrum, moving and not."""
-    spectra = [plateau_spectrum(0.9, sigma_max=size) for size in (1.0, 1.1, 1.1)]
-    moving = [plateau_spectrum(0.9, sigma_max=size) for size in (1.0, 1.1, 1.2)]
+    spectra = [plateau_spectrum(0.95, sigma_max=size) for size in (1.0, 1.1, 1.1)]
+    moving = [plateau_spectrum(0.95, sigma_max=size) for size in (1.0, 1.1, 1.2)]
     still, alive = (
         diagnose(series(LayerTrajectory(identity("conv"), tuple(row), (0,) * 3))) for row in (spectra, moving)
     )
@@ -110,6 +110,13 @@ def test_without_spectral_norm_only_a_change_counts() -> None:
     assert verdict_of([0.97, 0.6, 0.3], form="plain") is Verdict.COLLAPSED
     assert verdict_of([0.97], form="plain") is Verdict.HEALTHY
     assert verdict_of([0.8, 0.8], form="plain") is Verdict.HEALTHY
+
+
+def test_one_checkpoint_of_tiny_ranks_is_not_enough() -> None:
+    """Rank 8 alone can look collapsed by chance; rank 16, or a second checkpoint, decides."""
+    assert verdict_of([0.1], rank=8) is Verdict.NOT_ENOUGH_EVIDENCE
+    assert verdict_of([0.1], rank=16) is Verdict.COLLAPSED
+    assert verdict_of([0.1, 0.09], rank=8) is Verdict.COLLAPSED
 
 
 def test_the_sensitive_mode_warns_from_even_odds_on() -> None:
