@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from spectral_doctor.diagnosis.model import FORMULA
 from spectral_doctor.diagnosis.records import Verdict
 from spectral_doctor.spectrum import Spectrum
 from tests.benchmarks import diagnostic_accuracy as accuracy
 from tests.benchmarks.corpus import outcome_of, pack
+from tests.benchmarks.fit_diagnosis import fit
 from tests.benchmarks.labelled import LabelledRun, read_runs
 
 CORPUS = Path(__file__).parents[1] / "data" / "corpus.json.gz"
@@ -92,10 +94,10 @@ def test_no_run_is_scored_by_a_formula_that_saw_it(runs: list[LabelledRun]) -> N
     assert parts == set(range(accuracy.FOLDS))
     rest = [run for run in runs if accuracy.fold_of(run) != accuracy.fold_of(runs[0])]
     assert runs[0] not in rest
-    assert by_run(runs[0]) == accuracy.fit(rest)
-    assert by_recipe(runs[0]) == accuracy.fit([run for run in runs if run.recipe != runs[0].recipe])
+    assert by_run(runs[0]) == fit(rest)
+    assert by_recipe(runs[0]) == fit([run for run in runs if run.recipe != runs[0].recipe])
     stranger = replace(runs[0], key="another", recipe="another")
-    assert by_run(stranger) is by_recipe(stranger) is accuracy.FORMULA
+    assert by_run(stranger) is by_recipe(stranger) is FORMULA
 
 
 def test_onset_and_alarm_are_the_first_of_the_last_stretch(runs: list[LabelledRun]) -> None:

@@ -165,7 +165,7 @@ def test_sensitive_calls_a_collapse_earlier(tmp_path: Path) -> None:
     random = torch.Generator().manual_seed(0)
     weight = torch.randn(16, 144, generator=random)
     left, values, right = torch.linalg.svd(weight, full_matrices=False)
-    values[1:] *= 0.68
+    values[1:] *= 0.78
     tensors = {"conv.weight": (left @ torch.diag(values) @ right).reshape(16, 16, 3, 3)}
     path = save(tmp_path, "netD_1.pth", as_spectral_norm(tensors))
     usual = run("inspect", path, "--fail-on", "collapsed")
@@ -182,7 +182,7 @@ def test_a_clipped_critic_is_recognised_from_its_file(tmp_path: Path) -> None:
     critic = {"conv.weight": (0.02 * torch.randn(16, 16, 3, 3, generator=random)).clamp(-0.01, 0.01)}
     result = run("inspect", save(tmp_path, "netD_1.pth", critic))
     assert result.returncode == 0
-    assert "CLIPPED  62% or more of the weights of 'conv'" in result.stdout
+    assert "CLIPPED  61% or more of the weights of 'conv'" in result.stdout
 
 
 def test_a_torn_file_does_not_hide_the_rest(tmp_path: Path) -> None:
