@@ -111,8 +111,15 @@ def score(runs: Sequence[LabelledRun], formula_of: Callable[[LabelledRun], Formu
             scores = {OURS: formula.probability(evidence)}
             if naive:
                 scores |= {name: statistic(spectra) for name, statistic in NAIVE.items()}
+                scores |= _generator(run, index)
             scored.append(Scored(run, index, run.outcomes[index] == "collapsed", scores))
     return scored
+
+
+def _generator(run: LabelledRun, index: int) -> dict[str, float]:
+    """Evidence that the diagnosis does not use, where a file has it: the generator's spectra."""
+    value = run.generator_sigma_2[index]
+    return {} if value is None else {"generator, mean σ2/σ1": -value}
 
 
 def area(scores: Floats, truth: NDArray[np.bool_]) -> float:

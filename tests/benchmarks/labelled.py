@@ -26,6 +26,7 @@ class LabelledRun:
 
     `judged` are the positions that count: from a quarter of the run on (before, nothing has been learnt that
     could be lost) and clearly collapsed or healthy. `key` is the same for the same run in another file.
+    `generator_sigma_2` is the generator's mean σ_2/σ_1 at each checkpoint, where it was recorded.
     """
 
     name: str
@@ -37,6 +38,7 @@ class LabelledRun:
     outcomes: tuple[str, ...]
     judged: tuple[int, ...]
     latent_dim: int
+    generator_sigma_2: tuple[float | None, ...]
 
 
 def read_runs(path: Path) -> list[LabelledRun]:
@@ -79,6 +81,7 @@ def _run(raw: Mapping[str, Any]) -> LabelledRun:
             if step >= start and outcome != "unclear"
         ),
         latent_dim=int(settings["latent_dim"]),
+        generator_sigma_2=tuple(item.get("generator_sigma_2") for item in checkpoints),
     )
 
 
