@@ -278,6 +278,21 @@ def first_alarm(found: Sequence[Verdict]) -> int | None:
     return index if index < len(found) else None
 
 
+def limits(scored: Sequence[Scored], thresholds: Thresholds) -> None:
+    """Print what the spectra cannot tell: collapses without a fall, and the surest alarms on healthy runs."""
+    ended = [item for item in scored if item.last and item.collapsed]
+    never = [item for item in ended if set(item.run.outcomes) == {"collapsed"}]
+    likely = sum(item.scores[OURS] >= thresholds.declining_at for item in ended)
+    print(
+        f"of {len(ended)} runs that end collapsed {len(never)} never were better; {likely} have a probability of "
+        f"{thresholds.declining_at:g} or more"
+    )
+    wrong = [item for item in scored if item.last and not item.collapsed]
+    surest = sorted(wrong, key=lambda item: -item.scores[OURS])[:3]
+    named = ", ".join(f"{item.run.name} {item.scores[OURS]:.2f} ({item.run.modes[-1]} modes)" for item in surest)
+    print(f"the highest probabilities of runs that end healthy: {named}")
+
+
 FormulaOf = Callable[[LabelledRun], Formula]
 
 
@@ -303,6 +318,7 @@ def report(title: str, runs: Sequence[LabelledRun], by_run: FormulaOf, seen: boo
     print(f"not scored: {unscored} runs, for no layer has rank 8; {unclear} without a clear checkpoint")
     if scored:
         figures["calibration_error"] = reliability(scored)
+        limits(scored, Thresholds())
         note = " (fitted on these runs)" if seen else ""
         for name, thresholds in (("default", Thresholds()), ("sensitive", Thresholds.sensitive())):
             rates = verdicts(scored, thresholds, f"{name}{note}")
