@@ -175,6 +175,21 @@ def with_singular_values(
     return changed.to(device=matrix.device, dtype=matrix.dtype), sigma, target
 
 
+def share_at_bound(matrix: Tensor) -> float:
+    """The share of entries that are as large as the largest: 0 as a rule, far more where weights were clipped.
+
+    0 for a zero matrix and for types narrower than 16 bits, whose few values meet at the largest by themselves.
+    """
+    if matrix.is_meta or matrix.numel() == 0 or matrix.layout != torch.strided or matrix.is_quantized:
+        return 0.0
+    if not (matrix.is_floating_point() and matrix.element_size() >= 2):
+        return 0.0
+    size = matrix.detach().abs()
+    largest = size.max()
+    ties = int((size >= largest * (1 - 1e-6)).sum()) - 1
+    return ties / size.numel() if largest > 0 else 0.0
+
+
 def spectrum_of(matrix: Tensor) -> Spectrum:
     """Return the `Spectrum` of a matrix (n_out, n_in); raises what `singular_values` raises."""
     return Spectrum(tuple(singular_values(matrix).tolist()))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spectral_doctor.errors import NonFiniteWeight, WeightError
-from spectral_doctor.spectrum import Spectrum, singular_values, spectrum_of, weight_matrices
+from spectral_doctor.spectrum import Spectrum, share_at_bound, singular_values, spectrum_of, weight_matrices
 
 EPS = float(np.finfo(np.float64).eps)
 SHAPES = [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (5, 3), (8, 2), (2, 8), (10, 10), (16, 144), (144, 16), (64, 27)]
@@ -205,3 +205,20 @@ def test_a_shape_that_does_not_divide_is_refused() -> None:
         weight_matrices(torch.zeros(6, 2, 3), groups=4)
     with pytest.raises(WeightError, match=r"^shape \(6,\) has fewer than two axes$"):
         weight_matrices(torch.zeros(6))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_clipped_weights_meet_at_the_bound(dtype: torch.dtype) -> None:
+    """About 32 % of Gaussian entries lie outside ±1; unclipped ones meet nowhere, and small matrices have no ties."""
+    matrix = random_matrix(40, 50)
+    assert share_at_bound(matrix.clamp(-1, 1).to(dtype)) == pytest.approx(0.32, abs=0.03)
+    assert share_at_bound(matrix.to(dtype)) < 0.002
+    assert share_at_bound(torch.tensor([[3.0, 1.0, 2.0]], dtype=dtype)) == 0.0
+
+
+def test_a_share_at_the_bound_needs_values_that_can_tell() -> None:
+    """Zeros, integers and meta tensors have none."""
+    assert share_at_bound(torch.zeros(4, 4)) == 0.0
+    assert share_at_bound(torch.ones(4, 4, dtype=torch.int8)) == 0.0
+    assert share_at_bound(torch.ones(4, 4, device="meta")) == 0.0
+    assert share_at_bound(torch.ones(4, 4)) == 15 / 16

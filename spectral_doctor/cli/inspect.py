@@ -57,6 +57,9 @@ def inspect(
         typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file."),
     ] = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")] = FailOn.NEVER,
+    sensitive: Annotated[
+        bool, typer.Option("--sensitive", help="Early warning: call it a collapse from even odds on.")
+    ] = False,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
     ] = False,
@@ -74,10 +77,18 @@ def inspect(
     with speaking_plainly():
         _check_output("--html", html, (".html", ".htm"), paths)
         _check_plot(plot, paths)
+        from spectral_doctor.diagnosis.records import Thresholds
         from spectral_doctor.inspection import inspect_paths
 
+        thresholds = Thresholds.sensitive() if sensitive else Thresholds()
         with progress_bar() as progress:
-            inspection = inspect_paths(paths, discriminator=discriminator, exclude=exclude or (), progress=progress)
+            inspection = inspect_paths(
+                paths,
+                discriminator=discriminator,
+                exclude=exclude or (),
+                thresholds=thresholds,
+                progress=progress,
+            )
         from spectral_doctor.cli.reconstructing import reconstructions
 
         if not reconstruct and (recipe or assignments):

@@ -1,4 +1,4 @@
-"""What is wrong beside the spectrum: not finite, exploding, unchanged, zero."""
+"""What is found beside the verdict: not finite, exploding, unchanged, zero; compensated, clipped."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Sequence
 
 from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds
 from spectral_doctor.errors import listed
+from spectral_doctor.spectrum import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+
+FLAT, CLIFF = 0.98, 0.75
 
 
 def find_faults(trajectory: SpectralTrajectory, thresholds: Thresholds) -> tuple[Finding, ...]:
-    """Find the faults that are no spectral collapse and are often taken for one."""
+    """Find the faults that are no spectral collapse and are often taken for one, and what explains a low spectrum."""
     found = (
         *_non_finite(trajectory),
         *_zero(trajectory),
         *_exploding(trajectory, thresholds),
         *_unchanged(trajectory),
+        *_compensated(trajectory),
+        *_clipped(trajectory, thresholds),
     )
     return tuple(found)
 
@@ -80,6 +85,49 @@ def _unchanged(trajectory: SpectralTrajectory) -> list[Finding]:
         ": the discriminator is not being trained" if whole else ""
     )
     return [Finding(FindingKind.UNCHANGED, names, since, True, sentence)]
+
+
+def _compensated(trajectory: SpectralTrajectory) -> list[Finding]:
+    """A static compensation leaves σ_1 = … = σ_i and a cliff behind: the tail says nothing about collapse."""
+    treated = [(layer, index) for layer in trajectory.layers if (index := _last_two_step(layer))]
+    if not treated:
+        return []
+    names = tuple(layer.name for layer, _ in treated)
+    sentence = (
+        f"a two-step spectrum, flat and then a cliff, in {listed(names)} (to value {treated[0][1]} of "
+        f"{treated[0][0].identity.rank} in '{names[0]}'): what a static compensation leaves, judged by its flat part"
+    )
+    return [Finding(FindingKind.COMPENSATED, names, trajectory.steps[-1], True, sentence)]
+
+
+def _last_two_step(layer: LayerTrajectory) -> int:
+    spectrum = layer.spectra[-1]
+    return 0 if spectrum is None else two_step_index(spectrum)
+
+
+def two_step_index(spectrum: Spectrum) -> int:
+    """How many values a two-step spectrum keeps at σ_1 before its cliff; 0 where it is none.
+
+    At least three, and a quarter of all, lie above 0.98·σ_1, and the next is below three quarters of the last of
+    them. Trained plateaus fall off gently, the published ones by a hundredth from one value to the next.
+    """
+    flat = sum(value >= FLAT for value in spectrum.relative)
+    if flat < max(3, spectrum.size / 4) or flat == spectrum.size:
+        return 0
+    return flat if spectrum.relative[flat] < CLIFF * spectrum.relative[flat - 1] else 0
+
+
+def _clipped(trajectory: SpectralTrajectory, thresholds: Thresholds) -> list[Finding]:
+    clipped = [layer for layer in trajectory.layers if layer.clipped >= thresholds.clipped_share]
+    if not clipped:
+        return []
+    names = tuple(layer.name for layer in clipped)
+    least = min(layer.clipped for layer in clipped)
+    sentence = (
+        f"{least:.0%} or more of the weights of {listed(names)} have one and the same size, the largest: clipped, "
+        "as in the first WGAN, where a spectrum near rank 1 is normal and not judged"
+    )
+    return [Finding(FindingKind.CLIPPED, names, trajectory.steps[-1], True, sentence)]
 
 
 def still_since(layer: LayerTrajectory) -> int:

@@ -18,59 +18,87 @@ class Verdict(Enum):
 
 
 class FindingKind(Enum):
-    """What can be wrong beside the spectrum."""
+    """What is found beside the spectrum's verdict; COMPENSATED and CLIPPED explain a spectrum and are no fault."""
 
     NON_FINITE = "NON-FINITE"
     EXPLODING = "EXPLODING"
     UNCHANGED = "UNCHANGED"
     ZERO = "ZERO"
+    COMPENSATED = "COMPENSATED"
+    CLIPPED = "CLIPPED"
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The published thresholds, not yet calibrated on runs of our own: every verdict from them is provisional.
+    """Where a probability becomes a verdict, and which layers are judged.
 
-    The plateau statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/32⌉)): the fifth value from the
-    smallest published rank (32) on, and in proportion below.
+    `collapsed_at`, `declining_at` and `doubtful_at` are probabilities of mode collapse; what they cost in false
+    alarms is measured by `python tests/benchmarks/diagnostic_accuracy.py` and stands in README. The plateau
+    statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)): the fifth value from rank 8 on.
     """
 
-    collapsed_below: float = 0.80
-    declining_below: float = 0.95
-    fall: float = 0.05
-    smallest_rank: int = 8
+    collapsed_at: float = 0.75
+    declining_at: float = 0.5
+    doubtful_at: float = 0.25
+    second_below: float = 0.95
     published_rank: int = 32
+    smallest_rank: int = 8
+    rank_for_one: int = 16
+    clipped_share: float = 0.05
     explosion: float = 3.0
-    provisional: bool = True
+
+    @classmethod
+    def sensitive(cls) -> Thresholds:
+        """Early warning: a collapse from even odds on, with the false alarms that README says."""
+        return cls(collapsed_at=cls.declining_at, declining_at=0.35)
 
     def plateau_index(self, rank: int) -> int:
         """k, counted from 1, of the singular value that stands for the plateau in a matrix of that rank."""
-        return max(2, min(5, -(-5 * rank // self.published_rank)))
+        return max(2, min(5, -(-5 * rank // self.smallest_rank)))
 
     def sentences(self) -> tuple[str, ...]:
-        """The thresholds in words, each with its source."""
+        """The thresholds in words."""
         return (
-            f"collapsed: the best layer's σk/σ1 is below {self.collapsed_below:.2f} "
-            "(k = 5 from rank 32 on; Liu et al. 2019, curves digitised)",
-            f"declining: the best σ2/σ1 is below {self.declining_below:.2f} (rank ≥ {self.published_rank}), or the "
-            f"best layer's σk/σ1 has fallen by more than {self.fall:.2f} for two checkpoints or in most layers "
-            "(same source)",
-            f"judged are layers of rank ≥ {self.smallest_rank}; under spectral norm only the normalised ones; "
-            ""
-            "without it a low plateau counts only where it has fallen in this series",
+            f"collapsed: probability {self.collapsed_at:g} or more, and {self.declining_at:g} at the one before",
+            f"declining: probability {self.declining_at:g} or more in a series; with spectral norm also "
+            f"{self.doubtful_at:g} and the best σ2/σ1 below {self.second_below:g} (rank ≥ {self.published_rank}; Liu "
+            "et al. 2019)",
+            f"one checkpoint needs a judged layer of rank ≥ {self.rank_for_one} to be called collapsed",
+            f"without spectral norm, one checkpoint of {self.doubtful_at:g} or more, or a series in which nothing "
+            "changed for the worse, is not enough evidence",
+            f"judged are layers of rank ≥ {self.smallest_rank} that move and are not clipped; under spectral norm only "
+            "the normalised ones",
             f"exploding: σ1 has grown {self.explosion:g}-fold since the checkpoint before, to its largest so far",
         )
 
 
 @dataclass(frozen=True)
 class StepState:
-    """The discriminator at one checkpoint: its verdict so far and the layer that keeps the best plateau."""
+    """The discriminator at one checkpoint: its verdict so far and the layer that keeps the best plateau.
+
+    `probability` is that of a collapse; None where no layer can be judged.
+    """
 
     step: int
     checkpoint: str
     verdict: Verdict
+    probability: float | None
     best_plateau: float | None
     best_layer: str
     deficit: float | None
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One piece of evidence at the last checkpoint: what was seen, and how much it weighs.
+
+    `weight` is what it adds to the log-odds against a typical run: above 0 it is for a collapse.
+    """
+
+    name: str
+    value: float
+    weight: float
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -103,15 +131,20 @@ class Finding:
 class Diagnosis:
     """The verdict on one discriminator's series and the evidence for it.
 
-    `onset` is the first step of the unbroken stretch of DECLINING or COLLAPSED states that ends the series;
-    `last_healthy` the last healthy step before it, `resume_from` that checkpoint's path.
+    `probability` is that of a collapse at the last checkpoint, `arguments` what it rests on. `onset` is the first
+    step of the unbroken stretch of DECLINING or COLLAPSED states that ends the series, `onset_after` the step
+    before it, for it began between the two; `last_healthy` is the last healthy step before the onset,
+    `resume_from` that checkpoint's path.
     """
 
     trajectory: SpectralTrajectory
     thresholds: Thresholds
     verdict: Verdict
+    probability: float | None
+    arguments: tuple[Argument, ...]
     summary: str
     onset: int | None
+    onset_after: int | None
     last_healthy: int | None
     resume_from: str | None
     states: tuple[StepState, ...]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from spectral_doctor.checkpoints.records import Form, Kind
-from spectral_doctor.diagnosis.findings import find_faults, still_since
+from spectral_doctor.diagnosis.evidence import Evidence, Panel, evidence_at, not_judged, panel_of, plateau, shortfall
+from spectral_doctor.diagnosis.findings import find_faults
+from spectral_doctor.diagnosis.model import FORMULA, arguments
 from spectral_doctor.diagnosis.records import (
     Diagnosis,
     LayerFinding,
@@ -17,76 +18,106 @@ from spectral_doctor.diagnosis.records import (
 from spectral_doctor.diagnosis.wording import summarise
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
-_NORMALISED = (Form.SPECTRAL_NORM.value, Form.SPECTRAL_REGULARIZATION.value)
 _FALLEN = (Verdict.DECLINING, Verdict.COLLAPSED)
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """The layers that are judged, as numbers: σ_k/σ_1 and σ_2/σ_1 of each at every checkpoint."""
-
-    names: tuple[str, ...]
-    plateau: tuple[tuple[float | None, ...], ...]
-    second: tuple[tuple[float | None, ...], ...]
-    spectrally_normalised: bool
-
-    def best(self, index: int) -> tuple[float | None, str]:
-        """The highest plateau at a checkpoint and the layer that has it."""
-        present = [
-            (row[index] or 0.0, name)
-            for row, name in zip(self.plateau, self.names, strict=True)
-            if row[index] is not None
-        ]
-        return max(present) if present else (None, "")
-
-    def best_second(self, index: int) -> float | None:
-        """The highest σ_2/σ_1 at a checkpoint among the layers of published rank; None without one."""
-        return max((value for row in self.second if (value := row[index]) is not None), default=None)
+# A single layer is called low where it falls short twice as far as random weights, and falling from 0.05 on.
+_LOW, _FALL = math.log(2.0), 0.05
+# Without spectral norm: half as far again short as at its best in the series, or a layer that outgrows the rest.
+_WORSE = math.log(1.5)
 
 
 def diagnose(trajectory: SpectralTrajectory, thresholds: Thresholds | None = None) -> Diagnosis:
     """Judge one discriminator's series.
 
-    A fall in one layer is normal, so the discriminator is judged by its best layers: it is COLLAPSED when
-    even the best plateau σ_k/σ_1 is gone, DECLINING when it falls against its own best (papers.md A6,
-    measurements.md), and the verdict is NOT ENOUGH EVIDENCE where no published baseline applies.
+    The evidence of all layers and their history gives a probability of collapse at each checkpoint (`model`),
+    and the thresholds make it a verdict. A fall in one layer is normal: it is the better half that counts. The
+    verdict is NOT ENOUGH EVIDENCE where a high probability rests on one checkpoint's level alone, and COLLAPSED
+    only where it has held since the checkpoint before.
     """
     thresholds = thresholds or Thresholds()
-    panel = _panel(trajectory, thresholds)
-    states = tuple(_state(trajectory, panel, index, thresholds) for index in range(len(trajectory.steps)))
-    verdict = states[-1].verdict
-    findings = find_faults(trajectory, thresholds)
-    onset_index = _onset_index(states) if verdict in _FALLEN else None
+    panel = panel_of(trajectory, thresholds)
+    evidence = [evidence_at(trajectory, panel, index, thresholds) for index in range(len(trajectory.steps))]
+    states = tuple(_state(trajectory, panel, evidence[: index + 1], thresholds) for index in range(len(evidence)))
+    onset_index = _onset_index(states) if states[-1].verdict in _FALLEN else None
     healthy = _last_healthy(states, onset_index, _first_non_finite(trajectory))
-    layers = tuple(_layer_finding(layer, panel, thresholds) for layer in trajectory.layers)
     onset = None if onset_index is None else trajectory.steps[onset_index]
+    layers = tuple(_layer_finding(layer, panel, thresholds) for layer in trajectory.layers)
+    last = evidence[-1]
+    found = () if last is None else arguments(last, len(states))
     return Diagnosis(
         trajectory=trajectory,
         thresholds=thresholds,
-        verdict=verdict,
-        summary=summarise(trajectory, states, onset, layers, panel.spectrally_normalised, thresholds),
+        verdict=states[-1].verdict,
+        probability=states[-1].probability,
+        arguments=found,
+        summary=summarise(trajectory, states, onset, layers, found, panel.normalised, thresholds),
         onset=onset,
+        onset_after=trajectory.steps[onset_index - 1] if onset_index else None,
         last_healthy=None if healthy is None else trajectory.steps[healthy],
         resume_from=None if healthy is None else trajectory.checkpoints[healthy],
         states=states,
         layers=layers,
-        findings=findings,
+        findings=find_faults(trajectory, thresholds),
     )
 
 
-def _not_judged(layer: LayerTrajectory, thresholds: Thresholds) -> str:
-    """Say why a layer is shown and not judged; the empty string where it is judged.
+def _state(
+    trajectory: SpectralTrajectory, panel: Panel, evidence: Sequence[Evidence | None], thresholds: Thresholds
+) -> StepState:
+    index, now = len(evidence) - 1, evidence[-1]
+    plateaus = [(plateau(layer, thresholds)[index], layer.name) for layer in panel.layers]
+    best, layer = max(((value, name) for value, name in plateaus if value is not None), default=(None, ""))
+    return StepState(
+        step=trajectory.steps[index],
+        checkpoint=trajectory.checkpoints[index],
+        verdict=_verdict(panel, evidence, thresholds),
+        probability=None if now is None else FORMULA.probability(now),
+        best_plateau=best,
+        best_layer=layer,
+        deficit=trajectory.deficit(index),
+    )
 
-    A layer that never moves in the series is not being trained, so its plateau is that of its initial
-    values: taken as evidence it would keep any discriminator healthy.
-    """
-    if layer.identity.kind == Kind.EMBEDDING.value:
-        return "an embedding"
-    if layer.identity.rank < thresholds.smallest_rank:
-        return f"rank {layer.identity.rank}"
-    if len(layer.spectra) > 1 and still_since(layer) == 0:
-        return "unchanged"
-    return ""
+
+def _verdict(panel: Panel, evidence: Sequence[Evidence | None], thresholds: Thresholds) -> Verdict:
+    now = evidence[-1]
+    if now is None:
+        return Verdict.NOT_ENOUGH_EVIDENCE
+    likely = FORMULA.probability(now)
+    if likely < thresholds.doubtful_at:
+        return Verdict.HEALTHY
+    if likely < thresholds.declining_at:
+        if panel.normalised:
+            low = _second_is_low(panel, len(evidence) - 1, thresholds)
+            return Verdict.DECLINING if low else Verdict.HEALTHY
+        return Verdict.HEALTHY if len(evidence) > 1 else Verdict.NOT_ENOUGH_EVIDENCE
+    if not (panel.normalised or _changed(evidence)):
+        return Verdict.NOT_ENOUGH_EVIDENCE
+    wide = max(layer.identity.rank for layer in panel.layers) >= thresholds.rank_for_one
+    if likely >= thresholds.collapsed_at and _held(evidence, thresholds) and (wide or len(evidence) > 1):
+        return Verdict.COLLAPSED
+    return Verdict.DECLINING if len(evidence) > 1 else Verdict.NOT_ENOUGH_EVIDENCE
+
+
+def _held(evidence: Sequence[Evidence | None], thresholds: Thresholds) -> bool:
+    """Whether the checkpoint before was at least declining too, where there is one: a spike is no collapse."""
+    before = [item for item in evidence[:-1] if item is not None]
+    return not before or FORMULA.probability(before[-1]) >= thresholds.declining_at
+
+
+def _changed(evidence: Sequence[Evidence | None]) -> bool:
+    """Whether something happened within the series that a level at one checkpoint cannot show."""
+    known = [item for item in evidence if item is not None]
+    worse = known[-1].shortfall - min(item.shortfall for item in known)
+    return worse >= _WORSE or known[-1].still > 0.0 or known[-1].outgrowth > 0.0
+
+
+def _second_is_low(panel: Panel, index: int, thresholds: Thresholds) -> bool:
+    """Whether the best σ_2/σ_1 is low among the layers of published rank: the onset in Liu et al.'s curves."""
+    seconds = [
+        item.ratio(2)
+        for layer in panel.layers
+        if layer.identity.rank >= thresholds.published_rank and (item := layer.spectra[index])
+    ]
+    return bool(seconds) and max(seconds) < thresholds.second_below
 
 
 def _first_non_finite(trajectory: SpectralTrajectory) -> int:
@@ -94,69 +125,6 @@ def _first_non_finite(trajectory: SpectralTrajectory) -> int:
         if any(layer.non_finite[index] for layer in trajectory.layers):
             return index
     return len(trajectory.steps)
-
-
-def _panel(trajectory: SpectralTrajectory, thresholds: Thresholds) -> _Panel:
-    judged = [layer for layer in trajectory.layers if not _not_judged(layer, thresholds)]
-    normalised = [layer for layer in judged if layer.identity.form in _NORMALISED]
-    chosen = normalised or judged
-    return _Panel(
-        names=tuple(layer.name for layer in chosen),
-        plateau=tuple(_plateau(layer, thresholds) for layer in chosen),
-        second=tuple(
-            tuple(None if spectrum is None else spectrum.ratio(2) for spectrum in layer.spectra)
-            for layer in chosen
-            if layer.identity.rank >= thresholds.published_rank
-        ),
-        spectrally_normalised=bool(normalised),
-    )
-
-
-def _plateau(layer: LayerTrajectory, thresholds: Thresholds) -> tuple[float | None, ...]:
-    k = thresholds.plateau_index(layer.identity.rank)
-    return tuple(None if spectrum is None else spectrum.ratio(k) for spectrum in layer.spectra)
-
-
-def _state(trajectory: SpectralTrajectory, panel: _Panel, index: int, thresholds: Thresholds) -> StepState:
-    best, layer = panel.best(index)
-    return StepState(
-        step=trajectory.steps[index],
-        checkpoint=trajectory.checkpoints[index],
-        verdict=_verdict_at(panel, index, thresholds),
-        best_plateau=best,
-        best_layer=layer,
-        deficit=trajectory.deficit(index),
-    )
-
-
-def _verdict_at(panel: _Panel, index: int, thresholds: Thresholds) -> Verdict:
-    best, _ = panel.best(index)
-    if best is None:
-        return Verdict.NOT_ENOUGH_EVIDENCE
-    falling = _fallen(panel, index, thresholds)
-    sustained = falling and (
-        (index > 0 and _fallen(panel, index - 1, thresholds)) or _most_layers_fell(panel, index, thresholds)
-    )
-    if best < thresholds.collapsed_below:
-        if panel.spectrally_normalised or sustained:
-            return Verdict.COLLAPSED
-        return Verdict.NOT_ENOUGH_EVIDENCE
-    second = panel.best_second(index)
-    low_second = panel.spectrally_normalised and second is not None and second < thresholds.declining_below
-    return Verdict.DECLINING if sustained or low_second else Verdict.HEALTHY
-
-
-def _fallen(panel: _Panel, index: int, thresholds: Thresholds) -> bool:
-    values = [value for earlier in range(index + 1) if (value := panel.best(earlier)[0]) is not None]
-    return bool(values) and max(values) - values[-1] > thresholds.fall
-
-
-def _most_layers_fell(panel: _Panel, index: int, thresholds: Thresholds) -> bool:
-    fell = 0
-    for row in panel.plateau:
-        values = [value for value in row[: index + 1] if value is not None]
-        fell += bool(values) and max(values) - values[-1] > thresholds.fall
-    return 2 * fell > len(panel.plateau)
 
 
 def _onset_index(states: Sequence[StepState]) -> int:
@@ -172,26 +140,26 @@ def _last_healthy(states: Sequence[StepState], onset: int | None, first_non_fini
     return healthy[-1] if healthy else None
 
 
-def _layer_finding(layer: LayerTrajectory, panel: _Panel, thresholds: Thresholds) -> LayerFinding:
-    plateau = _plateau(layer, thresholds)
-    reason = _not_judged(layer, thresholds)
+def _layer_finding(layer: LayerTrajectory, panel: Panel, thresholds: Thresholds) -> LayerFinding:
+    values = plateau(layer, thresholds)
+    reason = not_judged(layer, thresholds)
     if not reason and layer.name not in panel.names:
         reason = "no SN"
     return LayerFinding(
         layer=layer.name,
-        verdict=None if reason else _layer_verdict(plateau, thresholds),
+        verdict=None if reason else _layer_verdict(layer, values, thresholds),
         reason=reason,
         plateau_index=min(thresholds.plateau_index(layer.identity.rank), layer.identity.rank),
-        plateau=plateau,
+        plateau=values,
         deficit=layer.deficit(),
     )
 
 
-def _layer_verdict(plateau: Sequence[float | None], thresholds: Thresholds) -> Verdict:
-    last = plateau[-1]
-    if last is None:
+def _layer_verdict(layer: LayerTrajectory, values: Sequence[float | None], thresholds: Thresholds) -> Verdict:
+    spectrum, last = layer.spectra[-1], values[-1]
+    if spectrum is None or last is None:
         return Verdict.NOT_ENOUGH_EVIDENCE
-    if last < thresholds.collapsed_below:
+    if shortfall(spectrum, layer.identity, thresholds) >= _LOW:
         return Verdict.COLLAPSED
-    best = max(value for value in plateau if value is not None)
-    return Verdict.DECLINING if best - last > thresholds.fall else Verdict.HEALTHY
+    best = max(value for value in values if value is not None)
+    return Verdict.DECLINING if best - last > _FALL else Verdict.HEALTHY

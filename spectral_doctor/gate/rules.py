@@ -38,8 +38,9 @@ _ALL = (
         "discriminator collapsed",
         Level.FAIL,
         False,
-        "Even the best of the judged layers has lost the plateau behind its first singular value: the discriminator "
-        "sees few directions. This is a fact about weights. Mode collapse, a fact about samples, often comes with it.",
+        "The discriminator's layers have lost the plateau behind their first singular values, so that it sees few "
+        "directions, and runs with such weights have mostly lost modes: the probability is 0.75 or more. README says "
+        "how often that was right. The spectra are a fact about weights; look at samples for the other.",
         "Go back to the checkpoint that the message names, and resume from there with a lower discriminator learning "
         "rate or with spectral regularisation (spectral-doctor fix). Look at samples before you throw the run away.",
     ),
@@ -48,7 +49,7 @@ _ALL = (
         "discriminator declining",
         Level.WARN,
         False,
-        "The best plateaus are falling against the best that this series has shown, or the second singular value has "
+        "The probability that modes are lost is above one half, or under spectral norm the second singular value has "
         "left the first. It may stop by itself, or be the start of SD101.",
         "Keep the checkpoints from before the onset, and save and check more often. --fail-on declining stops here.",
     ),
@@ -58,7 +59,7 @@ _ALL = (
         Level.WARN,
         False,
         "The weights were read and no verdict could be given: no judged layer is large enough, finite and in training, "
-        "or the network has no spectral norm and only one checkpoint was given.",
+        "or a single checkpoint is doubtful, or without spectral norm nothing changed for the worse in the series.",
         "Give the earlier checkpoints of the same run, so that a fall can be told from a level.",
     ),
     Rule(

@@ -26,8 +26,7 @@ def _series(diagnosis: Diagnosis) -> str:
     steps, unit = trajectory.steps, trajectory.step_unit
     when = "one checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints, {unit} {steps[0]} to {steps[-1]}"
     since = "" if diagnosis.onset is None or len(steps) == 1 else f" since {unit} {diagnosis.onset}"
-    provisional = " (provisional)" if diagnosis.thresholds.provisional else ""
-    return f"{diagnosis.verdict.value}{provisional}{since}  {printable(trajectory.discriminator)}: {when}"
+    return f"{diagnosis.verdict.value}{since}  {printable(trajectory.discriminator)}: {when}"
 
 
 def _mark(problem: Problem) -> str:

@@ -42,9 +42,11 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "verdict": diagnosis.verdict.value,
-        "provisional": diagnosis.thresholds.provisional,
+        "probability": diagnosis.probability,
+        "arguments": [asdict(item) for item in diagnosis.arguments],
         "summary": diagnosis.summary,
         "onset": diagnosis.onset,
+        "onset_after": diagnosis.onset_after,
         "last_healthy": diagnosis.last_healthy,
         "resume_from": diagnosis.resume_from,
         "states": [{**asdict(state), "verdict": state.verdict.value} for state in diagnosis.states],

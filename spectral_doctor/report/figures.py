@@ -32,8 +32,8 @@ _VERDICT_COLORS = {
 def draw(diagnoses: Sequence[Diagnosis]) -> Figure:
     """Draw all series in one figure, one below the other.
 
-    On top the trajectory of σ_k/σ_1 of every judged layer, with the collapse threshold and the onset; below
-    it one panel a layer with its relative spectrum σ_j/σ_1 at every step, dark first, bright last.
+    On top the trajectory of σ_k/σ_1 of every judged layer, with the probability of collapse and the onset;
+    below it one panel a layer with its relative spectrum σ_j/σ_1 at every step, dark first, bright last.
     """
     heights = [2.6 + 1.6 * _panel_rows(item) for item in diagnoses]
     figure = Figure(figsize=(11, sum(heights)), layout="constrained")
@@ -61,7 +61,7 @@ def _draw_series(block: SubFigure, diagnosis: Diagnosis) -> None:
     rows = _panel_rows(diagnosis)
     grid = block.add_gridspec(1 + rows, _COLUMNS, height_ratios=[2.2] + [1.6] * rows)
     block.suptitle(
-        f"{_plain(trajectory.discriminator)}: {diagnosis.verdict.value} (provisional)",
+        f"{_plain(trajectory.discriminator)}: {diagnosis.verdict.value}",
         color=_VERDICT_COLORS[diagnosis.verdict],
         fontsize=12,
     )
@@ -85,19 +85,16 @@ def _draw_plateaus(axes: Axes, diagnosis: Diagnosis) -> None:
         axes.plot(trajectory.steps, values, color="#8a8f98", linewidth=0.9, marker=".", markersize=3)
     best = [float("nan") if state.best_plateau is None else state.best_plateau for state in diagnosis.states]
     axes.plot(trajectory.steps, best, color="#1a4f8b", linewidth=2.2, marker="o", markersize=4, label="best layer")
-    axes.axhline(
-        diagnosis.thresholds.collapsed_below,
-        color="#b3261e",
-        linestyle="--",
-        linewidth=1,
-        label="collapse threshold",
+    chances = [float("nan") if state.probability is None else state.probability for state in diagnosis.states]
+    axes.plot(
+        trajectory.steps, chances, color="#b3261e", linestyle="--", linewidth=1.4, label="probability of collapse"
     )
     if diagnosis.onset is not None and len(trajectory.steps) > 1:
         axes.axvline(diagnosis.onset, color="#b07a00", linestyle=":", linewidth=1.5, label=f"onset, {diagnosis.onset}")
     axes.set_ylim(0, 1.05)
     axes.set_xlabel(trajectory.step_unit, fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel("plateau σk/σ1", fontsize=9)
+    axes.set_ylabel("plateau σk/σ1, probability", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, loc="lower left", ncols=3, frameon=False)
 

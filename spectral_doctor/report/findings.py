@@ -34,7 +34,7 @@ def render_jsonl(outcome: CheckOutcome) -> str:
                 "type": "discriminator",
                 "discriminator": trajectory.discriminator,
                 "verdict": diagnosis.verdict.value,
-                "provisional": diagnosis.thresholds.provisional,
+                "probability": diagnosis.probability,
                 "step_unit": trajectory.step_unit,
                 "steps": list(trajectory.steps),
                 "onset": diagnosis.onset,

@@ -43,13 +43,12 @@ def _discriminators(diagnoses: tuple[Diagnosis, ...]) -> str:
     rows = []
     for diagnosis in diagnoses:
         trajectory = diagnosis.trajectory
-        provisional = " (provisional)" if diagnosis.thresholds.provisional else ""
         resume = printable(diagnosis.resume_from or "—")
         best = [state.best_plateau for state in diagnosis.states]
         rows.append(
             (
                 _text(trajectory.discriminator),
-                f"{diagnosis.verdict.value}{provisional}",
+                diagnosis.verdict.value,
                 "—" if diagnosis.onset is None else f"{trajectory.step_unit} {diagnosis.onset}",
                 f"{trajectory.step_unit} {trajectory.steps[-1]}",
                 sparkline(best, _TREND),

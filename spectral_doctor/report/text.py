@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, FindingKind, LayerFinding, Verdict
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.report.listing import FORMS, layer_rows
@@ -28,6 +28,7 @@ _STYLES = {
     Verdict.COLLAPSED: "bold red",
     Verdict.NOT_ENOUGH_EVIDENCE: "magenta",
 }
+_FINDING_STYLES = {FindingKind.COMPENSATED: "bold cyan", FindingKind.CLIPPED: "bold cyan"}
 # Spaces at the end of a line, also those that a colour code closes.
 _TRAILING = re.compile(r"\s+((?:\x1b\[[0-9;]*m)*)\s*$")
 _SHOWN = 4
@@ -83,7 +84,9 @@ def _diagnosis(diagnosis: Diagnosis, width: int, explain: bool) -> list[Renderab
     parts.append(_table(diagnosis, width))
     parts.append(_verdict(diagnosis))
     parts += [
-        Text.assemble((finding.kind.value, "bold red"), "  ", f"{printable(finding.sentence)}.")
+        Text.assemble(
+            (finding.kind.value, _FINDING_STYLES.get(finding.kind, "bold red")), "  ", f"{printable(finding.sentence)}."
+        )
         for finding in diagnosis.findings
     ]
     parts.append(_advice(diagnosis))
@@ -154,10 +157,7 @@ def _number(value: float) -> str:
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:
-    provisional = " (provisional)" if diagnosis.thresholds.provisional else ""
-    return Text.assemble(
-        (f"{diagnosis.verdict.value}{provisional}", _STYLES[diagnosis.verdict]), "  ", diagnosis.summary
-    )
+    return Text.assemble((diagnosis.verdict.value, _STYLES[diagnosis.verdict]), "  ", diagnosis.summary)
 
 
 def _advice(diagnosis: Diagnosis) -> Text:
@@ -166,7 +166,7 @@ def _advice(diagnosis: Diagnosis) -> Text:
         return Text.assemble(
             ("Resume from ", "bold"),
             f"{printable(diagnosis.resume_from)} ({unit} {diagnosis.last_healthy}), the last healthy checkpoint "
-            f"before the onset between {unit} {diagnosis.last_healthy} and {diagnosis.onset}.",
+            f"before the onset between {unit} {diagnosis.onset_after} and {diagnosis.onset}.",
         )
     if diagnosis.onset is not None:
         return Text("No checkpoint before the onset is among those given: add earlier ones to find where to resume.")
@@ -200,6 +200,6 @@ def _by_reason(title: str, pairs: Sequence[tuple[str, str]], explain: bool) -> l
 
 
 def _thresholds(diagnosis: Diagnosis) -> RenderableType:
-    title = "Thresholds (provisional: published, not yet calibrated here)"
+    title = "Thresholds (what they cost in false alarms is measured in README)"
     lines = "\n".join(f"- {sentence}" for sentence in diagnosis.thresholds.sentences())
     return Padding(Text(f"{title}\n{lines}", style="dim"), (0, 0))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from spectral_doctor.checkpoints.records import Checkpoint, Discriminator, LayerWeight, SkippedLayer
 from spectral_doctor.errors import NonFiniteWeight, WeightError
-from spectral_doctor.spectrum import spectrum_of
+from spectral_doctor.spectrum import share_at_bound, spectrum_of
 from spectral_doctor.trajectory.records import Examination, LayerIdentity, LayerSpectrum
 
 
@@ -27,7 +27,8 @@ def layer_spectra(
     refused = list(skipped)
     for weight in weights:
         try:
-            layers.append(LayerSpectrum(_identity(weight), spectrum_of(weight.matrix)))
+            spectrum = spectrum_of(weight.matrix)
+            layers.append(LayerSpectrum(_identity(weight), spectrum, at_bound=share_at_bound(weight.matrix)))
         except NonFiniteWeight as error:
             layers.append(LayerSpectrum(_identity(weight), None, error.count))
         except WeightError as error:

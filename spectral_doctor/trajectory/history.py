@@ -35,6 +35,7 @@ def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
                 "matrix_shape": list(layer.identity.matrix_shape),
                 "singular_values": [None if spectrum is None else list(spectrum.values) for spectrum in layer.spectra],
                 "non_finite": list(layer.non_finite),
+                "at_bound": list(layer.at_bound),
             }
             for layer in trajectory.layers
         ],
@@ -87,9 +88,12 @@ def _layer(entry: Mapping[str, Any], length: int, where: str) -> LayerTrajectory
     non_finite = tuple(int(count) for count in entry.get("non_finite", [0] * length))
     if len(spectra) != length or len(non_finite) != length:
         raise ValueError(f"{where}: {len(spectra)} spectra for {length} steps")
+    at_bound = tuple(float(share) for share in entry.get("at_bound", ()))
+    if len(at_bound) not in (0, length):
+        raise ValueError(f"{where}: {len(at_bound)} shares at the bound for {length} steps")
     stored_shape = tuple(int(size) for size in entry.get("stored_shape", (rows, columns)))
     identity = LayerIdentity(str(entry["name"]), str(entry["kind"]), str(entry["form"]), stored_shape, (rows, columns))
-    return LayerTrajectory(identity, spectra, non_finite)
+    return LayerTrajectory(identity, spectra, non_finite, at_bound)
 
 
 def _spectrum(values: Sequence[float] | None, rank: int, where: str) -> Spectrum | None:

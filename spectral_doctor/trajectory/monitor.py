@@ -54,6 +54,7 @@ class SpectralMonitor:
                     first.identity,
                     tuple(layer.spectrum for layer in series),
                     tuple(layer.non_finite for layer in series),
+                    tuple(layer.at_bound for layer in series),
                 )
             )
         return SpectralTrajectory(

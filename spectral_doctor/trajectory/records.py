@@ -27,11 +27,15 @@ class LayerIdentity:
 
 @dataclass(frozen=True)
 class LayerSpectrum:
-    """One layer at one checkpoint; `spectrum` is None where `non_finite` values made one impossible."""
+    """One layer at one checkpoint; `spectrum` is None where `non_finite` values made one impossible.
+
+    `at_bound` is the share of weights that are as large as the largest, which tells a clipped layer.
+    """
 
     identity: LayerIdentity
     spectrum: Spectrum | None
     non_finite: int = 0
+    at_bound: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,17 @@ class LayerTrajectory:
     identity: LayerIdentity
     spectra: tuple[Spectrum | None, ...]
     non_finite: tuple[int, ...]
+    at_bound: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
         """The layer's name, with its part in brackets."""
         return self.identity.name
+
+    @property
+    def clipped(self) -> float:
+        """The share of weights at the largest size at the last checkpoint; 0 where it was not measured."""
+        return self.at_bound[-1] if self.at_bound else 0.0
 
     @cached_property
     def envelopes(self) -> tuple[tuple[float, ...], ...]:

@@ -83,6 +83,7 @@ def _trajectory(series: Sequence[Examination], notes: Sequence[str]) -> Spectral
                 layer.identity,
                 tuple(entry.spectrum for entry in column),
                 tuple(entry.non_finite for entry in column),
+                tuple(entry.at_bound for entry in column),
             )
         )
     return SpectralTrajectory(

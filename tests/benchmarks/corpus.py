@@ -5,8 +5,8 @@
 
 Run i is decided by (seed, i) alone: recipe, widths, losses, learning rates, spectral norm or none. Each is
 written when it is whole, so the command can be stopped and called again. Every JSON holds the settings and, per
-checkpoint, the modes captured, KL, losses, and every layer's relative spectrum. `--pack` writes all of them into
-one file with three digits. The last line is one JSON object: runs and outcomes by recipe.
+checkpoint, the modes captured, KL, losses, the generator's mean σ2/σ1, and every layer's relative spectrum. `--pack`
+writes all of them into one file with three digits. The last line is one JSON object: runs and outcomes by recipe.
 
 Outcome of a checkpoint, by the share of modes captured. A thousand modes: collapsed below 20 %, healthy above
 40 % (2 500 samples of a perfect generator show 92 %). Mixtures of 8 or 25: collapsed at half or fewer, healthy from
@@ -19,6 +19,7 @@ import argparse
 import gzip
 import json
 import random
+import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ from typing import Any
 
 import torch
 
+from spectral_doctor.checkpoints.weights import collect_layers
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.inspection import inspect_paths
@@ -36,6 +38,7 @@ from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved
 from spectral_doctor.training.state import TrainingState
+from spectral_doctor.trajectory.examining import layer_spectra
 
 RECIPE_SHARES = {"ring": 1, "grid": 1, "stacked-glyphs": 1, "stacked-digits": 1}
 CHECKPOINTS = 10
@@ -86,9 +89,15 @@ def train_run(seed: int, index: int, folder: Path) -> dict[str, Any]:
     name, changes = drawn_settings(seed, index)
     recipe = RECIPES[name].build(RECIPES[name].settings.changed(changes))
     saved: list[Saved] = []
+    generator: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:
         state = TrainingState.fresh(recipe, index)
-        outcome = train(state, RunFolder(Path(temporary)), saved.append)
+
+        def keep(item: Saved) -> None:
+            saved.append(item)
+            generator.append(generator_sigma_2(state))
+
+        outcome = train(state, RunFolder(Path(temporary)), keep)
         (diagnosis,) = inspect_paths([temporary]).diagnoses
     layers = diagnosis.trajectory.layers
     checkpoints = []
@@ -100,6 +109,7 @@ def train_run(seed: int, index: int, folder: Path) -> dict[str, Any]:
             "modes_captured": evaluation["modes_captured"],
             "kl": round(evaluation["kl"], 4),
             "high_quality_fraction": evaluation["high_quality_fraction"],
+            "generator_sigma_2": generator[position],
             "losses": None if item.losses is None else [round(value, 4) for value in asdict(item.losses).values()],
             "layers": {
                 layer.name: {
@@ -122,6 +132,13 @@ def train_run(seed: int, index: int, folder: Path) -> dict[str, Any]:
     }
     write_atomically(folder / f"run-{index:03d}.json", json.dumps(run, separators=(",", ":")).encode())
     return run
+
+
+def generator_sigma_2(state: TrainingState) -> float:
+    """The mean σ_2/σ_1 over the generator's layers: evidence outside the discriminator."""
+    layers, _ = layer_spectra(*collect_layers(state.generator.state_dict()))
+    ratios = [item.spectrum.ratio(2) for item in layers if item.spectrum is not None and item.spectrum.size > 1]
+    return round(statistics.fmean(ratios), 4) if ratios else 0.0
 
 
 def outcome_of(run: Mapping[str, Any], position: int = -1) -> str:

@@ -1,5 +1,7 @@
 """Strangers' checkpoints: is every discriminator reported, every lone generator recognised, every σ right?
 
+Each verdict is printed with the sentence of what counted for and against it.
+
     python tests/benchmarks/strangers.py ../shared/checkpoints
 
 Reads MANIFEST.tsv in that folder (columns `path` and `kind`, which starts with D or G), runs the `inspect`
@@ -23,12 +25,13 @@ from spectral_doctor.cli import app
 from spectral_doctor.spectrum import singular_values
 
 
-def exit_code_of(path: Path) -> tuple[int, str]:
-    """Run `inspect` on a file and return its exit code and the verdict word of its report."""
+def exit_code_of(path: Path) -> tuple[int, str, list[str]]:
+    """Run `inspect` on a file and return its exit code, the verdict words of its report and their sentences."""
     result = CliRunner().invoke(app, ["inspect", str(path), "--format", "json"])
     if result.exit_code:
-        return result.exit_code, ""
-    return 0, ", ".join(item["diagnosis"]["verdict"] for item in json.loads(result.stdout)["series"])
+        return result.exit_code, "", []
+    found = [item["diagnosis"] for item in json.loads(result.stdout)["series"]]
+    return 0, ", ".join(item["verdict"] for item in found), [item["summary"] for item in found]
 
 
 def worst_error(path: Path) -> tuple[float, int]:
@@ -48,21 +51,25 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     counts: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
     worst, layers = 0.0, 0
     with (folder / "MANIFEST.tsv").open(encoding="utf-8") as manifest:
         for row in csv.DictReader(manifest, delimiter="\t"):
             path = folder / row["path"]
-            code, verdict = exit_code_of(path)
+            code, verdict, sentences = exit_code_of(path)
+            verdicts.update(verdict.split(", ") if verdict else ())
             kind = row["kind"][0]
             counts[kind] += 1
             counts[f"{kind} right"] += code == (0 if kind == "D" else 3)
             print(f"{kind} exit {code} {verdict or '-':20} {row['path']}")
+            print("".join(f"    {sentence}\n" for sentence in sentences), end="")
             if code == 0:
                 error, number = worst_error(path)
                 worst, layers = max(worst, error), layers + number
     figures = {
         "discriminators_reported": f"{counts['D right']}/{counts['D']}",
         "generators_recognised": f"{counts['G right']}/{counts['G']}",
+        "verdicts": dict(verdicts),
         "layers": layers,
         "largest_error": float(f"{worst:.3g}"),
     }

@@ -160,6 +160,31 @@ def test_exit_codes_follow_the_verdict(tmp_path: Path) -> None:
     assert run("inspect", healthy, "--fail-on", "declining").returncode == 0
 
 
+def test_sensitive_calls_a_collapse_earlier(tmp_path: Path) -> None:
+    """From even odds on: the same file is doubtful by default and fails with the option."""
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(16, 144, generator=random)
+    left, values, right = torch.linalg.svd(weight, full_matrices=False)
+    values[1:] *= 0.78
+    tensors = {"conv.weight": (left @ torch.diag(values) @ right).reshape(16, 16, 3, 3)}
+    path = save(tmp_path, "netD_1.pth", as_spectral_norm(tensors))
+    usual = run("inspect", path, "--fail-on", "collapsed")
+    early = run("inspect", path, "--fail-on", "collapsed", "--sensitive")
+    assert (usual.returncode, early.returncode) == (0, 1)
+    assert "NOT ENOUGH EVIDENCE" in usual.stdout
+    assert "COLLAPSED" in early.stdout
+    assert "- collapsed: probability 0.5 or more, and 0.35 at the one before" in early.stdout
+
+
+def test_a_clipped_critic_is_recognised_from_its_file(tmp_path: Path) -> None:
+    """The weights at ±0.01 are counted where the file is read."""
+    random = torch.Generator().manual_seed(0)
+    critic = {"conv.weight": (0.02 * torch.randn(16, 16, 3, 3, generator=random)).clamp(-0.01, 0.01)}
+    result = run("inspect", save(tmp_path, "netD_1.pth", critic))
+    assert result.returncode == 0
+    assert "CLIPPED  61% or more of the weights of 'conv'" in result.stdout
+
+
 def test_a_torn_file_does_not_hide_the_rest(tmp_path: Path) -> None:
     """What can be examined is, and the torn file is named."""
     torn(tmp_path)

@@ -1,9 +1,14 @@
-"""Faults that are no spectral collapse: where each is found, and the nearest case where it is not."""
+"""What is found beside the verdict: where, and the nearest case where it is not."""
 
 from __future__ import annotations
 
-from spectral_doctor.diagnosis.findings import find_faults
-from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds
+import numpy as np
+import pytest
+
+from spectral_doctor.compensation import StaticCompensation, raised
+from spectral_doctor.diagnosis.findings import find_faults, two_step_index
+from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds, Verdict
+from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.spectrum import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 from tests.builders import identity, layer_over_steps, plateau_spectrum, series
@@ -63,3 +68,59 @@ def test_a_zero_weight_is_named() -> None:
     (finding,) = faults(series(zero))
     assert finding.kind is FindingKind.ZERO
     assert finding.sentence == "every value is zero in 'a' in the one checkpoint given"
+
+
+@pytest.mark.parametrize(
+    ("values", "index"),
+    [
+        ((1.0, 1.0, 0.99, 0.98, 0.02, 0.02, 0.01, 0.01), 4),
+        ((1.0, 1.0, 1.0, 1.0, 0.75, 0.7, 0.6, 0.5), 0),
+        ((1.0, 1.0, 1.0, 1.0, 0.73, 0.7, 0.6, 0.5), 4),
+        ((1.0, 1.0, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01), 0),
+        ((1.0, 1.0, 1.0, 1.0, 0.97, 0.95, 0.93, 0.9), 0),
+        ((1.0,) * 8, 0),
+        ((1.0, 1.0, 1.0, *(0.1,) * 13), 0),
+        ((0.0,) * 8, 0),
+    ],
+    ids=["treated", "a slope", "a cliff", "two values", "a plateau", "orthogonal", "under a quarter", "zero"],
+)
+def test_a_two_step_spectrum_is_flat_and_then_a_cliff(values: tuple[float, ...], index: int) -> None:
+    """At least three values and a quarter of them all, with less than three quarters of the last behind."""
+    assert two_step_index(Spectrum(values)) == index
+
+
+def test_a_compensated_spectrum_is_named_and_not_called_collapsed() -> None:
+    """What a static compensation with half the rank leaves, beside a rank-one spike that is a collapse."""
+    trained = plateau_spectrum(0.3, 64)
+    half = raised(np.array(trained.values), StaticCompensation(0.5)).tolist()
+    treated = Spectrum(tuple(value if position < 32 else 0.02 for position, value in enumerate(half)))
+    (finding,) = faults(series(LayerTrajectory(identity("conv"), (treated,), (0,))))
+    assert finding.kind is FindingKind.COMPENSATED
+    assert finding.sentence == (
+        "a two-step spectrum, flat and then a cliff, in 'conv' (to value 32 of 64 in 'conv'): what a static "
+        "compensation leaves, judged by its flat part"
+    )
+    assert diagnose(series(LayerTrajectory(identity("conv"), (treated,), (0,)))).verdict is Verdict.HEALTHY
+    assert faults(series(LayerTrajectory(identity("conv"), (trained,), (0,)))) == []
+    assert diagnose(series(LayerTrajectory(identity("conv"), (trained,), (0,)))).verdict is Verdict.COLLAPSED
+
+
+def test_a_clipped_critic_is_named_and_not_judged() -> None:
+    """Near rank 1 with a third of its weights at the bound; with 4 % of them it is judged like any other."""
+
+    def critic(share: float) -> SpectralTrajectory:
+        return series(LayerTrajectory(identity("conv", form="plain"), (plateau_spectrum(0.05),), (0,), (share,)))
+
+    (finding,) = faults(critic(0.33))
+    assert finding.kind is FindingKind.CLIPPED
+    assert finding.sentence == (
+        "33% or more of the weights of 'conv' have one and the same size, the largest: clipped, as in the first WGAN, "
+        "where a spectrum near rank 1 is normal and not judged"
+    )
+    diagnosis = diagnose(critic(0.33))
+    assert diagnosis.verdict is Verdict.NOT_ENOUGH_EVIDENCE
+    assert diagnosis.summary == (
+        "The weights are clipped: a spectrum near rank 1 is then normal, and nothing else can be judged."
+    )
+    assert faults(critic(0.04)) == []
+    assert diagnose(critic(0.04)).layers[0].reason == ""

@@ -42,4 +42,6 @@ def test_the_json_report_holds_the_complete_numbers() -> None:
     assert (layer["sigma_2_ratio"][1], layer["sigma_5_ratio"][1]) == (spectrum.ratio(2), spectrum.ratio(5))
     assert layer["deficit"] == [0.0, trajectory.layers[0].deficit(1)]
     assert layer["envelope"] == list(trajectory.layers[0].envelopes[-1])
-    assert entry["diagnosis"]["provisional"] is True
+    found = diagnose(trajectory)
+    assert entry["diagnosis"]["probability"] == found.probability == entry["diagnosis"]["states"][1]["probability"]
+    assert [item["sentence"] for item in entry["diagnosis"]["arguments"]] == [item.sentence for item in found.arguments]

@@ -13,13 +13,15 @@ from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajecto
 from tests.builders import identity, layer_over_steps, plateau_spectrum, series
 
 THRESHOLDS = """\
-Thresholds (provisional: published, not yet calibrated here)
-- collapsed: the best layer's σk/σ1 is below 0.80 (k = 5 from rank 32 on; Liu et
-al. 2019, curves digitised)
-- declining: the best σ2/σ1 is below 0.95 (rank ≥ 32), or the best layer's σk/σ1
-has fallen by more than 0.05 for two checkpoints or in most layers (same source)
-- judged are layers of rank ≥ 8; under spectral norm only the normalised ones;
-without it a low plateau counts only where it has fallen in this series
+Thresholds (what they cost in false alarms is measured in README)
+- collapsed: probability 0.75 or more, and 0.5 at the one before
+- declining: probability 0.5 or more in a series; with spectral norm also 0.25
+and the best σ2/σ1 below 0.95 (rank ≥ 32; Liu et al. 2019)
+- one checkpoint needs a judged layer of rank ≥ 16 to be called collapsed
+- without spectral norm, one checkpoint of 0.25 or more, or a series in which
+nothing changed for the worse, is not enough evidence
+- judged are layers of rank ≥ 8 that move and are not clipped; under spectral
+norm only the normalised ones
 - exploding: σ1 has grown 3-fold since the checkpoint before, to its largest so
 far
 """
@@ -55,8 +57,11 @@ def test_the_report_of_a_collapse() -> None:
         "block1.c2        64×576  SN      1   0.20  0.02     0.78  ███▅▂     collapsed\n"
         "block1.c_sc        3×27  SN      1   0.50  0.33     0.29  █▇▆▅▅     rank 3\n"
         "head                1×9  SN    0.9         1.00     0.00  █████     rank 1\n"
-        "COLLAPSED (provisional)  Even the best layers have lost their plateau since step\n"
-        "300: the best plateau, in block1.c1, is 0.40, down from 0.98 at 100.\n"
+        "COLLAPSED  Even the best layers have lost their plateau since step 300: the best\n"
+        "plateau, in block1.c1, is 0.40, down from 0.98 at 100. Probability of mode\n"
+        "collapse 0.97. For it: the first layer's σ2/σ1 is 0.40 (+2.0); the better half\n"
+        "of the layers falls 6.3 times as far short of a full plateau as random weights\n"
+        "(+1.6).\n"
         "Resume from run/netD_200.pth (step 200), the last healthy checkpoint before the\n"
         "onset between step 200 and 300.\n"
         "\n" + THRESHOLDS
@@ -66,7 +71,8 @@ def test_the_report_of_a_collapse() -> None:
 def test_a_healthy_report_names_what_to_build_on() -> None:
     """No onset, no resume advice, but the latest good checkpoint."""
     text = report(series(layer_over_steps("conv", [0.96, 0.97])))
-    assert "HEALTHY (provisional)  No spectral collapse: 1 of 1 judged layers keep their\nplateau" in text
+    assert "HEALTHY  No spectral collapse: 1 of 1 judged layers keep their plateau; the best\n" in text
+    assert "Probability of mode collapse 0.17. Against it: the\nbetter half of the layers is 0.8 times as far" in text
     assert "Latest checkpoint to build on: run/netD_100.pth." in text
 
 
@@ -96,7 +102,7 @@ def test_grouped_convolutions_take_one_row() -> None:
 def test_several_discriminators_end_in_an_overview() -> None:
     """Which of them it is, since when, and with which faults, in one line each."""
     sound = series(layer_over_steps("conv", [0.96, 0.97]))
-    broken = series(layer_over_steps("a", [0.9, None]), layer_over_steps("b", [0.95, 0.4]))
+    broken = series(layer_over_steps("a", [0.9, 0.8, None]), layer_over_steps("b", [0.95, 0.6, 0.4]))
     text = render_text(Inspection((diagnose(sound), diagnose(broken)), (), ()))
     assert "2 discriminators:\n- HEALTHY  netD\n- COLLAPSED since step 100, NON-FINITE  netD\n" in text
     assert "discriminators:" not in report(sound)

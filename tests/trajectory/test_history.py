@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,10 @@ def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
             lambda entry: entry["layers"][0].update(singular_values=[[1.0, 0.5, 0.1, -0.1]] * 2),
             "layer 0: singular values must be finite and not negative",
         ),
+        (
+            lambda entry: entry["layers"][0].update(at_bound=[0.5]),
+            "layer 0: 1 shares at the bound for 2 steps",
+        ),
     ],
 )
 def test_a_wrong_history_says_what_is_wrong(
@@ -72,3 +77,16 @@ def test_a_history_of_another_version_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "h.json", schema="spectral-doctor/history/9")
     with pytest.raises(UnreadableCheckpoint, match="its schema is 'spectral-doctor/history/9'"):
         read_history(path)
+
+
+def test_the_share_at_the_bound_is_kept_and_may_be_missing(tmp_path: Path) -> None:
+    """Histories written before it was measured are read as not clipped."""
+    layer = replace(layer_over_steps("a", [0.9, 0.8]), at_bound=(0.0, 0.3))
+    entry = series_to_json(series(layer))
+    assert entry["layers"][0]["at_bound"] == [0.0, 0.3]
+    path = tmp_path / "h.json"
+    for shares, clipped in (([0.0, 0.3], 0.3), (None, 0.0)):
+        if shares is None:
+            del entry["layers"][0]["at_bound"]
+        path.write_text(json.dumps({"schema": HISTORY_VERSION, "series": [entry]}))
+        assert read_history(path)[0].layers[0].clipped == clipped

@@ -18,7 +18,7 @@ from spectral_doctor.report.page.drawing import (
 )
 from spectral_doctor.report.page.markup import Markup, tag
 from spectral_doctor.report.page.palette import FAN_LEVELS
-from spectral_doctor.report.page.wording import course, metric_sentence, plateau_level
+from spectral_doctor.report.page.wording import course, metric_sentence
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
@@ -38,29 +38,30 @@ def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
     trajectory = diagnosis.trajectory
     best = [state.best_plateau for state in diagnosis.states]
     judged = [item for item in diagnosis.layers if item.verdict is not None]
-    level = plateau_level(diagnosis.thresholds)
-    threshold = "" if level is None else f" Collapse threshold {level:.2f}."
-    dashed = "" if level is None else f"Dashed: the collapse threshold, {level:.2f}. "
+    chances = [state.probability for state in diagnosis.states]
+    chance = course(chances, trajectory.steps, trajectory.step_unit)
     onset = "" if diagnosis.onset is None else f" Onset at {diagnosis.onset}."
     text = course(best, trajectory.steps, trajectory.step_unit)
     picture = plot(
-        f"Plateau of the best layer: {text}.{threshold}{onset}",
+        f"Plateau of the best layer: {text}. Probability of collapse: {chance}.{onset}",
         "tall",
         x,
         _UNIT,
         lines=[
             *(Line(trajectory.steps, item.plateau, "each") for item in judged),
+            Line(trajectory.steps, chances, "chance"),
             Line(trajectory.steps, best, "best", dots=len(best) <= 40),
         ],
         x_ticks=step_ticks(x, trajectory.steps),
         y_ticks=_UNIT_TICKS,
-        rules=[*_markers(diagnosis), *_level(diagnosis, labelled=True)],
+        rules=_markers(diagnosis),
         lost=[step for step, value in zip(trajectory.steps, best, strict=True) if value is None],
     )
     return _figure(
         "Plateau σk/σ1",
-        f"Bold: the best of the judged layers ({len(judged)}), which the verdict rests on. Grey: each of them. "
-        f"{dashed}Across: {trajectory.step_unit}.",
+        f"Bold: the best of the judged layers ({len(judged)}). Grey: each of them. Dashed: the probability of a "
+        "collapse. "
+        f"Across: {trajectory.step_unit}.",
         picture,
     )
 
@@ -116,9 +117,8 @@ def spectrum_fan(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> Mark
 def plateau_course(finding: LayerFinding, diagnosis: Diagnosis) -> Markup:
     """σk/σ1 of one layer over the steps."""
     trajectory = diagnosis.trajectory
-    rules = _level(diagnosis, labelled=False) if finding.verdict is not None else []
     text = f"σk/σ1: {course(finding.plateau, trajectory.steps, trajectory.step_unit)}."
-    return _small(text, "σk/σ1", finding.plateau, _UNIT, ((0.0, "0"), (1.0, "1")), diagnosis, rules)
+    return _small(text, "σk/σ1", finding.plateau, _UNIT, ((0.0, "0"), (1.0, "1")), diagnosis)
 
 
 def sigma_course(layer: LayerTrajectory, diagnosis: Diagnosis) -> Markup:
@@ -128,7 +128,7 @@ def sigma_course(layer: LayerTrajectory, diagnosis: Diagnosis) -> Markup:
     y = value_axis(value for value in values if value is not None)
     ticks = value_ticks(y)
     text = f"σ1: {course(values, trajectory.steps, trajectory.step_unit)}."
-    return _small(text, "σ1, logarithmic" if y.log else "σ1", values, y, (ticks[0], ticks[-1]), diagnosis, [])
+    return _small(text, "σ1, logarithmic" if y.log else "σ1", values, y, (ticks[0], ticks[-1]), diagnosis)
 
 
 def thinned(items: Sequence[int], most: int) -> list[int]:
@@ -145,7 +145,6 @@ def _small(
     y: Axis,
     y_ticks: Sequence[tuple[float, str]],
     diagnosis: Diagnosis,
-    rules: Sequence[Rule],
 ) -> Markup:
     steps = diagnosis.trajectory.steps
     x = step_axis(steps)
@@ -157,7 +156,7 @@ def _small(
         lines=[Line(steps, values, "course")],
         x_ticks=[(float(step), step_label(step)) for step in (steps[0], steps[-1])],
         y_ticks=y_ticks,
-        rules=[*rules, *_markers(diagnosis, labelled=False)],
+        rules=_markers(diagnosis, labelled=False),
         lost=[step for step, value in zip(steps, values, strict=True) if value is None],
     )
     return tag("div", tag("p", title, class_="mini"), picture)
@@ -171,11 +170,6 @@ def _markers(diagnosis: Diagnosis, *, labelled: bool = True) -> list[Rule]:
     if diagnosis.last_healthy is None or not labelled:
         return [onset]
     return [onset, Rule(diagnosis.last_healthy, f"last healthy {diagnosis.last_healthy}", "resume", turn=0.45)]
-
-
-def _level(diagnosis: Diagnosis, *, labelled: bool) -> list[Rule]:
-    level = plateau_level(diagnosis.thresholds)
-    return [] if level is None else [Rule(level, f"{level:.2f}" if labelled else "", "threshold", upright=False)]
 
 
 def _fan_words(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> str:

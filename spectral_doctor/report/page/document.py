@@ -13,7 +13,6 @@ from spectral_doctor.report.page.layers import verdict_sign
 from spectral_doctor.report.page.markup import Markup, joined, tag
 from spectral_doctor.report.page.palette import theme_css
 from spectral_doctor.report.page.series import reason_list, series_section
-from spectral_doctor.report.page.wording import thresholds_title
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.version import __version__
 
@@ -112,7 +111,7 @@ def _footer(diagnoses: Sequence[Diagnosis]) -> Markup:
     thresholds = dict.fromkeys(item.thresholds for item in diagnoses)
     parts = []
     for item in thresholds:
-        parts.append(tag("h2", thresholds_title(item)))
+        parts.append(tag("h2", "Thresholds (what they cost in false alarms is measured in README)"))
         parts.append(tag("ul", *(tag("li", sentence) for sentence in item.sentences())))
     about = (
         "A verdict is a fact about weights. Mode collapse is a fact about samples: this page shows what was "

@@ -12,7 +12,7 @@ from spectral_doctor.report.page.heat import heat_map
 from spectral_doctor.report.page.layers import LayerView, layer_card, layer_views, verdict_sign
 from spectral_doctor.report.page.markup import Markup, joined, scroll_region, tag
 from spectral_doctor.report.page.palette import FAN_LEVELS
-from spectral_doctor.report.page.wording import advice, by_reason, mark, plateau_level, since, span
+from spectral_doctor.report.page.wording import advice, by_reason, mark, since, span
 from spectral_doctor.trajectory.curves import MetricCurve
 
 MOST_ON_PAPER = 40
@@ -51,12 +51,9 @@ def _verdict(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
     """What a reader wants first: collapsed or not, since when, and where to go back to."""
     trajectory = diagnosis.trajectory
     class_, sign = mark(diagnosis.verdict)
-    provisional = tag("span", "provisional", class_="provisional") if diagnosis.thresholds.provisional else None
     title = tag(
         "h2",
         tag("span", tag("span", sign, aria_hidden="true"), f" {diagnosis.verdict.value}", class_="verdict"),
-        " ",
-        provisional,
         tag("span", " for ", class_="unseen"),
         tag("span", trajectory.discriminator, class_="code whose"),
         id=f"{prefix}-title",
@@ -77,10 +74,15 @@ def _answers(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     when, known = since(diagnosis)
     where, checkpoint, why = advice(diagnosis)
     path = None if checkpoint is None else tag("code", checkpoint, class_="path")
-    last = diagnosis.states[-1].best_plateau
+    last, probability = diagnosis.states[-1].best_plateau, diagnosis.probability
     answers = [
         ("Since", when, tag("p", known)),
         ("Go back to" if diagnosis.onset is not None else "Build on", where, joined([path, tag("p", why)])),
+        (
+            "Probability of collapse",
+            "–" if probability is None else f"{probability:.2f}",
+            tag("p", _odds_words(diagnosis)),
+        ),
         ("Best plateau now", "–" if last is None else f"{last:.2f}", tag("p", _plateau_words(diagnosis))),
         *(_metric_answer(curve) for curve in curves[:1]),
     ]
@@ -99,14 +101,18 @@ def _metric_answer(curve: MetricCurve) -> tuple[str, str, Markup]:
     return curve.name.capitalize() if words else curve.name, value, tag("p", best)
 
 
+def _odds_words(diagnosis: Diagnosis) -> str:
+    return (
+        f"Collapsed from {diagnosis.thresholds.collapsed_at:g}, declining from {diagnosis.thresholds.declining_at:g}."
+    )
+
+
 def _plateau_words(diagnosis: Diagnosis) -> str:
-    level = plateau_level(diagnosis.thresholds)
-    threshold = "" if level is None else f"Threshold {level:.2f}."
     known = [state for state in diagnosis.states if state.best_plateau is not None]
     if len(known) < 2:
-        return threshold
+        return ""
     best = max(known, key=lambda state: state.best_plateau or 0.0)
-    return f"At its best {best.best_plateau:.2f}, at {best.step}. {threshold}"
+    return f"At its best {best.best_plateau:.2f}, at {best.step}."
 
 
 def _findings(diagnosis: Diagnosis) -> Markup | None:
@@ -133,7 +139,7 @@ def _courses(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
 
 def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     """Every checkpoint as a row: verdict so far, best plateau, metrics, path."""
-    names = [diagnosis.trajectory.step_unit, "verdict so far", "best plateau", "in layer", "deficit"]
+    names = [diagnosis.trajectory.step_unit, "verdict so far", "probability", "best plateau", "in layer", "deficit"]
     names += [*(curve.name for curve in curves), "checkpoint"]
     words = ("verdict so far", "in layer", "checkpoint")
     heads = [tag("th", name, scope="col", class_="words" if name in words else None) for name in names]
@@ -145,6 +151,7 @@ def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     for state, path in zip(diagnosis.states, paths, strict=True):
         cells: list[str] = [
             verdict_sign(state.verdict, state.verdict.value.lower()),
+            "–" if state.probability is None else f"{state.probability:.2f}",
             "–" if state.best_plateau is None else f"{state.best_plateau:.3f}",
             tag("span", state.best_layer, class_="code words"),
             "–" if state.deficit is None else f"{state.deficit:.3f}",

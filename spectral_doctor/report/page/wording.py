@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Thresholds, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
@@ -24,16 +24,6 @@ def number(value: float) -> str:
     if value == 0.0 or 0.001 <= value < 1000.0:
         return f"{value:.3g}"
     return f"{value:.0f}" if 1000.0 <= value < 100_000.0 else f"{value:.1e}"
-
-
-def plateau_level(thresholds: Thresholds) -> float | None:
-    """The plateau below which the best layer counts as collapsed; None where no single level decides."""
-    return thresholds.collapsed_below
-
-
-def thresholds_title(thresholds: Thresholds) -> str:
-    """What stands above the thresholds."""
-    return "Thresholds" + (" (provisional: published, not yet calibrated here)" if thresholds.provisional else "")
 
 
 def mark(verdict: Verdict | None) -> tuple[str, str]:
@@ -82,8 +72,7 @@ def since(diagnosis: Diagnosis) -> tuple[str, str]:
         return "–", "No onset in this series."
     if diagnosis.onset == trajectory.steps[0]:
         return f"{trajectory.step_unit} {diagnosis.onset} or before", "Every checkpoint given is affected."
-    index = trajectory.steps.index(diagnosis.onset)
-    return f"{trajectory.step_unit} {diagnosis.onset}", f"Not yet at {trajectory.steps[index - 1]}."
+    return f"{trajectory.step_unit} {diagnosis.onset}", f"Not yet at {diagnosis.onset_after}."
 
 
 def course(values: Sequence[float | None], steps: Sequence[int], unit: str) -> str:
