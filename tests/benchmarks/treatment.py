@@ -2,13 +2,11 @@
 
     python tests/benchmarks/treatment.py -o runs/treatment.jsonl [--seeds 3] [--processes 1] [--only digits]
 
-Ten runs of spectrally normalised discriminators that collapse are trained first: the papers' ten-convolution
-ResNet on stacked digits (1 000 modes), 16 channels wide at a high learning rate ("digits") and 4 channels wide
-at an ordinary one ("narrow", the papers' way to collapse); perceptrons on the grid (25) and the ring (8). From each
-run the command resumes (a) from the checkpoint that `fix` chooses, before the onset, and (b) from the last, collapsed
-one, with every arm and seed. Four channels are too few for a verdict, so there (a) is the checkpoint with most modes.
-One JSON line a resumed run goes to the output, and what is there already is not run again. Modes and KL are the
-median over the last three evaluations of the resumed run, since single ones are noisy.
+Eight runs of spectrally normalised discriminators that collapse spectrally are trained first: a ten-convolution
+ResNet on stacked digits (1 000 modes), perceptrons on the grid (25) and the ring (8). From each run the command
+resumes (a) from the checkpoint that `fix` chooses, before the onset, and (b) from the last, collapsed one, with every
+arm and seed. One JSON line a resumed run goes to the output, and what is there already is not run again. Modes
+and KL are the median over the last three evaluations of the resumed run, since single ones are noisy.
 
 Arms: `none` (plain continuation), `static` (first half raised, σ1 held), `dynamic` (envelope of the run up to
 there, rising), `official` (the envelope starts at the checkpoint), `median` (the median envelope over healthy
@@ -52,14 +50,6 @@ DIGITS = {
     "save_every": "50",
     "samples": "5000",
 }
-NARROW = {
-    "spectral_norm": "true",
-    "generator_channels": "32",
-    "discriminator_channels": "4",
-    "steps": "1200",
-    "save_every": "200",
-    "samples": "5000",
-}
 MIXTURE = {"spectral_norm": "true", "latent_dim": "32", "steps": "1500", "save_every": "150"}
 GRID = {
     **MIXTURE,
@@ -79,11 +69,10 @@ RING = {
 }
 RUNS = {
     **{f"digits-{seed}": ("stacked-digits", DIGITS, seed) for seed in range(4)},
-    **{f"narrow-{seed}": ("stacked-digits", NARROW, seed) for seed in range(2)},
     **{f"grid-{seed}": ("grid", GRID, seed) for seed in range(2)},
     **{f"ring-{seed}": ("ring", RING, seed) for seed in range(2)},
 }
-BUDGET = {"digits": 300, "narrow": 800, "grid": 1000, "ring": 1000}
+BUDGET = {"stacked-digits": 300, "grid": 1000, "ring": 1000}
 ARMS: dict[str, Dose | None] = {
     "none": None,
     "static": Dose("static"),
@@ -105,24 +94,18 @@ def source_run(name: str, folder: Path) -> Diagnosis:
     return diagnosis
 
 
-def start_index(name: str, diagnosis: Diagnosis, start: str) -> int:
-    """The index of the checkpoint that a resumed run goes on from; see this file's docstring."""
-    checkpoints = diagnosis.trajectory.checkpoints
-    if start == "collapsed":
-        return len(checkpoints) - 1
-    if not name.startswith("narrow"):
-        return chosen_start(diagnosis, None)[0]
-    modes = [read_state(Path(path))["evaluation"]["modes_captured"] for path in checkpoints]
-    return modes.index(max(modes))
+def start_index(diagnosis: Diagnosis, start: str) -> int:
+    """The index of the checkpoint that a resumed run goes on from; the first choice is that of `fix`."""
+    return len(diagnosis.trajectory.steps) - 1 if start == "collapsed" else chosen_start(diagnosis, None)[0]
 
 
 def resumed_run(name: str, start: str, arm: str, seed: int, sources: Path) -> dict[str, Any]:
     """Resume one run with one arm and seed, and return what was measured."""
     torch.set_num_threads(1)
     diagnosis = source_run(name, sources / name)
-    index = start_index(name, diagnosis, start)
+    index = start_index(diagnosis, start)
     recipe_name, settings, _ = RUNS[name]
-    step, budget = diagnosis.trajectory.steps[index], BUDGET[name.split("-")[0]]
+    step, budget = diagnosis.trajectory.steps[index], BUDGET[recipe_name]
     changes = {**settings, "steps": str(step + budget), "save_every": str(budget // 5)}
     recipe = RECIPES[recipe_name].build(RECIPES[recipe_name].settings.changed(changes))
     state = TrainingState.fresh(recipe, 0, name=recipe_name)
@@ -158,7 +141,7 @@ def table(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for every data set, start and arm: medians, quartiles, and wins against plain continuation."""
     by_key = {(item["run"], item["start"], item["arm"], item["seed"]): item for item in results}
     rows = []
-    for data in BUDGET:
+    for data in ("digits", "grid", "ring"):
         for start in STARTS:
             for arm in ARMS:
                 chosen = [item for key, item in by_key.items() if key[0].startswith(data) and key[1:3] == (start, arm)]

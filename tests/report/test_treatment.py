@@ -14,8 +14,8 @@ from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.treatment.records import DiscriminatorChange, ResumePlan, TreatmentOutcome, TreatmentResult
 from tests.builders import layer_over_steps, series
 
-BEFORE = diagnose(series(layer_over_steps("conv", [1.0, 0.98, 0.4])))
-AFTER = diagnose(series(layer_over_steps("conv", [0.98, 0.99, 1.0])))
+BEFORE = diagnose(series(layer_over_steps("conv", [1.0, 0.98, 0.3, 0.3])))
+AFTER = diagnose(series(layer_over_steps("conv", [0.98, 0.99, 0.99, 1.0])))
 PLAN = ResumePlan(
     Path("run/netD_100.pth"),
     100,
@@ -30,7 +30,7 @@ PLAN = ResumePlan(
 
 def test_the_plan_says_from_where_why_and_what_is_missing() -> None:
     """Before the first update."""
-    assert render_plan(PLAN, width=200).splitlines() == [
+    assert render_plan(PLAN, width=600).splitlines() == [
         f"Before: {BEFORE.summary}",
         "Resuming from run/netD_100.pth (step 100): the last healthy one before the onset at 200.",
         "Envelope: the best of 2 checkpoints.",
@@ -45,12 +45,12 @@ def test_before_stands_beside_after() -> None:
     lines = [" ".join(line.split()) for line in render_outcome(outcome).splitlines() if line.strip()]
     assert lines[0] == "before after"
     assert lines[2:] == [
-        "last step 200 200",
+        "last step 300 300",
         "verdict COLLAPSED HEALTHY",
-        "best plateau 0.40 1.00",
+        "best plateau 0.30 1.00",
         "modes captured 261 of 1000 not measured",
         "KL to uniform 2.500 not measured",
-        "σk/σ1 conv 0.40 1.00",
+        "σk/σ1 conv 0.30 1.00",
     ]
 
 
@@ -61,7 +61,7 @@ def test_what_was_raised_stands_in_a_table() -> None:
     change = DiscriminatorChange("netD", (LayerChange("conv", before, after, 3),), (), "")
     text = render_changes(TreatmentResult(Path("a"), Path("b"), (change,)))
     row = next(line for line in text.splitlines() if line.lstrip().startswith("conv"))
-    assert row.split() == ["conv", "3", "of", "8", "0.50", "1.00", "2", "2"]
+    assert row.split() == ["conv", "3", "of", "8", "0.05", "0.05", "2", "2"]
 
 
 def test_the_count_in_the_table_is_that_of_the_compensation() -> None:
