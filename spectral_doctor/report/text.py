@@ -157,7 +157,10 @@ def _number(value: float) -> str:
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:
-    return Text.assemble((diagnosis.verdict.value, _STYLES[diagnosis.verdict]), "  ", diagnosis.summary)
+    provisional = " (provisional)" if diagnosis.thresholds.provisional else ""
+    return Text.assemble(
+        (f"{diagnosis.verdict.value}{provisional}", _STYLES[diagnosis.verdict]), "  ", diagnosis.summary
+    )
 
 
 def _advice(diagnosis: Diagnosis) -> Text:
