@@ -34,11 +34,10 @@ class Thresholds:
 
     `collapsed_at`, `declining_at` and `doubtful_at` are probabilities of mode collapse; what they cost in false
     alarms is measured by `python tests/benchmarks/diagnostic_accuracy.py` and stands in README. The plateau
-    statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)): the fifth value from rank 8 on. `provisional` is
-    for thresholds whose rates nobody has measured: a report then says so.
+    statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)): the fifth value from rank 8 on.
     """
 
-    collapsed_at: float = 0.75
+    collapsed_at: float = 0.8
     declining_at: float = 0.5
     doubtful_at: float = 0.25
     second_below: float = 0.95
@@ -47,7 +46,6 @@ class Thresholds:
     rank_for_one: int = 16
     clipped_share: float = 0.05
     explosion: float = 3.0
-    provisional: bool = False
 
     @classmethod
     def sensitive(cls) -> Thresholds:

@@ -39,7 +39,7 @@ _ALL = (
         Level.FAIL,
         False,
         "The discriminator's layers have lost the plateau behind their first singular values, so that it sees few "
-        "directions, and runs with such weights have mostly lost modes: the probability is 0.75 or more. README says "
+        "directions, and runs with such weights have mostly lost modes: the probability is 0.8 or more. README says "
         "how often that was right. The spectra are a fact about weights; look at samples for the other.",
         "Go back to the checkpoint that the message names, and resume from there with a lower discriminator learning "
         "rate or with spectral regularisation (spectral-doctor fix). Look at samples before you throw the run away.",

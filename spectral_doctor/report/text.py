@@ -157,10 +157,7 @@ def _number(value: float) -> str:
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:
-    provisional = " (provisional)" if diagnosis.thresholds.provisional else ""
-    return Text.assemble(
-        (f"{diagnosis.verdict.value}{provisional}", _STYLES[diagnosis.verdict]), "  ", diagnosis.summary
-    )
+    return Text.assemble((diagnosis.verdict.value, _STYLES[diagnosis.verdict]), "  ", diagnosis.summary)
 
 
 def _advice(diagnosis: Diagnosis) -> Text:

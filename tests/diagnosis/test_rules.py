@@ -55,7 +55,7 @@ def one_checkpoint(spectrum: Spectrum) -> Diagnosis:
     ("plateaus", "expected"),
     [
         ([[0.97]], Verdict.HEALTHY),
-        ([[0.70]], Verdict.COLLAPSED),
+        ([[0.65]], Verdict.COLLAPSED),
         ([[0.77]], Verdict.NOT_ENOUGH_EVIDENCE),
         ([[0.97], [0.2]], Verdict.HEALTHY),
         ([[0.97, 0.97, 0.97]], Verdict.HEALTHY),

@@ -14,7 +14,7 @@ from tests.builders import identity, layer_over_steps, plateau_spectrum, series
 
 THRESHOLDS = """\
 Thresholds (what they cost in false alarms is measured in README)
-- collapsed: probability 0.75 or more, and 0.5 at the one before
+- collapsed: probability 0.8 or more, and 0.5 at the one before
 - declining: probability 0.5 or more in a series; with spectral norm also 0.25
 and the best σ2/σ1 below 0.95 (rank ≥ 32; Liu et al. 2019)
 - one checkpoint needs a judged layer of rank ≥ 16 to be called collapsed
