@@ -118,3 +118,13 @@ def save(folder: Path, name: str, content: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(content, path)
     return path
+
+
+def tensorboard_tags(folder: Path) -> tuple[set[str], set[str]]:
+    """The tags of the scalars and of the images that TensorBoard reads in a folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    tags = accumulator.Tags()
+    return set(tags["scalars"]), set(tags["images"])

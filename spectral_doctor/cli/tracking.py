@@ -10,7 +10,7 @@ from spectral_doctor.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved
-    from spectral_doctor.training.tracking import Tracker
+    from spectral_doctor.training.tracking import TensorBoard, Tracker
 
 
 def own_tracker(name: str) -> Tracker:
@@ -30,8 +30,8 @@ def told(tracker: Tracker) -> Callable[[Saved], None]:
     return lambda saved: tracker(saved.step, tracked_values(saved))
 
 
-def pictured(folder: Path) -> Callable[[Saved], None]:
-    """What a loop calls at a checkpoint so that its samples lie in a folder as a picture."""
+def pictured(folder: Path, board: TensorBoard | None = None) -> Callable[[Saved], None]:
+    """What a loop calls at a checkpoint so that its samples lie in a folder, and on a board, as a picture."""
 
     def draw(saved: Saved) -> None:
         from spectral_doctor.checkpoints.writing import write_atomically
@@ -42,5 +42,7 @@ def pictured(folder: Path) -> Callable[[Saved], None]:
         if figure is not None:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / f"step-{saved.step:06d}.png", render_figure(figure, "png"))
+            if board is not None:
+                board.picture("samples", figure, saved.step)
 
     return draw

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spectral_doctor.training.folder import RunFolder
     from spectral_doctor.training.records import Saved
     from spectral_doctor.training.state import TrainingState
+    from spectral_doctor.training.tracking import Tracker
     from spectral_doctor.training.world import World
     from spectral_doctor.veegan.records import VeeganPlan
 
@@ -56,7 +57,7 @@ def train(
     ] = False,
     keep: Annotated[int, typer.Option("--keep", min=0, metavar="N", help="Keep the last N checkpoints; 0: all.")] = 0,
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Samples as DIR/samples/*.png.")] = True,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Scalars in DIR/tensorboard.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Scalars and samples in DIR/tensorboard.")] = False,
     tracker: Annotated[
         str | None, typer.Option("--tracker", metavar="FILE.PY:FUNCTION", help="Called with each checkpoint's numbers.")
     ] = None,
@@ -142,12 +143,13 @@ def _state(
 
 def _watchers(output: Path, pictures: bool, tensorboard: bool, tracker: str | None) -> tuple[Watcher, ...]:
     from spectral_doctor.cli import tracking
-    from spectral_doctor.training.tracking import tensorboard_tracker
+    from spectral_doctor.training.tracking import TensorBoard
 
-    trackers = [tensorboard_tracker(output / "tensorboard")] if tensorboard else []
+    board = TensorBoard(output / "tensorboard") if tensorboard else None
+    trackers: list[Tracker] = [board] if board is not None else []
     trackers += [tracking.own_tracker(tracker)] if tracker else []
     watchers: list[Watcher] = [tracking.told(tracker) for tracker in trackers]
-    return (*watchers, tracking.pictured(output / "samples")) if pictures else tuple(watchers)
+    return (*watchers, tracking.pictured(output / "samples", board)) if pictures else tuple(watchers)
 
 
 def run(

@@ -25,12 +25,13 @@ from spectral_doctor.gate.settings import FailOn
 
 if TYPE_CHECKING:
     from spectral_doctor.cli.watching import View
+    from spectral_doctor.diagnosis.records import Diagnosis
     from spectral_doctor.following.follower import Follower
     from spectral_doctor.following.records import Observation
     from spectral_doctor.gate.records import CheckOutcome, Problem
     from spectral_doctor.gate.settings import GateSettings
     from spectral_doctor.inspection import Inspection
-    from spectral_doctor.training.tracking import Tracker
+    from spectral_doctor.training.tracking import TensorBoard, Tracker
 
 FINDING_PREFIX = "SPECTRAL_FINDING_"
 _PAUSE = 0.25
@@ -51,7 +52,8 @@ def watch(
         Path | None, typer.Option("--history", metavar="FILE", help="Keep all spectra seen here, as JSON.")
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option("--tensorboard", metavar="DIR", help="Scalars of every checkpoint, into DIR.")
+        Path | None,
+        typer.Option("--tensorboard", metavar="DIR", help="Scalars and spectra, into DIR."),
     ] = None,
     tracker: Annotated[
         str | None, typer.Option("--tracker", metavar="FILE.PY:FUNCTION", help="Called with each checkpoint's numbers.")
@@ -85,7 +87,7 @@ def watch(
             raise MissingPath(folder) if not folder.exists() else UsageError(f"{printable(folder)}: not a folder.")
         arguments = _arguments(command)
         _check_history(history, folder)
-        wishes = _Wishes(settings, interval, once, arguments, history, _trackers(tensorboard, tracker))
+        wishes = _Wishes(settings, interval, once, arguments, history, _board(tensorboard), _trackers(tracker))
         code = _follow(folder, wishes)
         if code:
             raise typer.Exit(code)
@@ -100,6 +102,7 @@ class _Wishes:
     once: bool
     command: Sequence[str]
     history: Path | None
+    board: TensorBoard | None
     trackers: Sequence[Tracker]
 
 
@@ -142,8 +145,10 @@ def _look(follower: Follower, wishes: _Wishes, received: _Received, view: View) 
         _write_history(wishes.history, follower, look.inspection)
     groups = view.show(outcome)
     for diagnosis, index in view.fresh:
-        for track in wishes.trackers:
+        for track in (*wishes.trackers, *((wishes.board,) if wishes.board is not None else ())):
             track(diagnosis.states[index].step, state_values(diagnosis, index))
+    if wishes.board is not None:
+        _draw_spectra(wishes.board, [diagnosis for diagnosis, _ in view.fresh])
     for group in groups:
         if wishes.command:
             _execute(wishes.command, group, outcome)
@@ -174,15 +179,27 @@ def _earlier(history: Path | None) -> tuple[Observation, ...]:
     return observations
 
 
-def _trackers(tensorboard: Path | None, tracker: str | None) -> list[Tracker]:
+def _trackers(tracker: str | None) -> list[Tracker]:
     from spectral_doctor.cli.tracking import own_tracker
 
-    trackers = [own_tracker(tracker)] if tracker else []
-    if tensorboard is not None:
-        from spectral_doctor.training.tracking import tensorboard_tracker
+    return [own_tracker(tracker)] if tracker else []
 
-        trackers.append(tensorboard_tracker(tensorboard))
-    return trackers
+
+def _board(folder: Path | None) -> TensorBoard | None:
+    if folder is None:
+        return None
+    from spectral_doctor.training.tracking import TensorBoard
+
+    return TensorBoard(folder)
+
+
+def _draw_spectra(board: TensorBoard, fresh: Sequence[Diagnosis]) -> None:
+    """One picture a discriminator and look, of all its spectra so far."""
+    from spectral_doctor.report.figures import draw
+
+    for diagnosis in {item.trajectory.discriminator: item for item in fresh}.values():
+        name = f"spectra/{printable(diagnosis.trajectory.discriminator)}"
+        board.picture(name, draw([diagnosis]), diagnosis.trajectory.steps[-1])
 
 
 def _execute(arguments: Sequence[str], group: tuple[Problem, ...], outcome: CheckOutcome) -> None:

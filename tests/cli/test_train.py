@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import signal
@@ -24,6 +23,7 @@ from spectral_doctor.gan.settings import Settings
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.state import TrainingState
+from tests.builders import tensorboard_tags
 
 SMALL = ["--set", "batch_size=16", "--set", "generator_channels=8", "--set", "discriminator_channels=8"]
 SMALL += ["--set", "samples=50", "--set", "save_every=50"]
@@ -135,17 +135,24 @@ def test_trackers_and_pictures_get_every_checkpoint(tmp_path: Path) -> None:
     assert refused.exit_code == ExitCode.USAGE
 
 
-def test_tensorboard_scalars_are_written(tmp_path: Path) -> None:
-    """With the extra there are event files; without it the way out is named."""
-    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "1", "--tensorboard", "--no-pictures", *SMALL]
+def test_tensorboard_has_the_numbers_and_the_samples(tmp_path: Path) -> None:
+    """Scalars of every checkpoint, and the samples as pictures."""
+    pytest.importorskip("tensorboard")
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "1", "--tensorboard", *SMALL]
     result = CliRunner().invoke(app, arguments)
-    if importlib.util.find_spec("tensorboard") is None:
-        assert result.exit_code == ExitCode.USAGE
-        assert "pip install 'spectral-doctor[tensorboard]'" in result.output
-    else:
-        assert result.exit_code == 0, result.output
-        assert list((tmp_path / "run" / "tensorboard").glob("events*"))
-    assert not (tmp_path / "run" / "samples").exists()
+    assert result.exit_code == 0, result.output
+    scalars, images = tensorboard_tags(tmp_path / "run" / "tensorboard")
+    assert {"modes_captured", "loss/discriminator"} <= scalars
+    assert images == {"samples"}
+
+
+def test_tensorboard_without_the_package_names_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that brings it; nothing is trained."""
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "1", "--tensorboard", *SMALL]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert "--tensorboard needs the package tensorboard: pip install 'spectral-doctor[tensorboard]'." in result.output
 
 
 def test_a_full_disk_ends_a_run_with_a_sentence_and_loses_nothing(

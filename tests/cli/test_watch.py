@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from typer.testing import CliRunner, Result
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.cli import app
 from spectral_doctor.cli.boundary import ExitCode
-from tests.builders import save, small_discriminator, small_generator
+from tests.builders import save, small_discriminator, small_generator, tensorboard_tags
 from tests.cli.test_check import collapsed, healthy
 from tests.cli.test_inspect import as_spectral_norm, torn
 
@@ -207,16 +206,15 @@ def test_a_tracker_gets_every_state_once() -> None:
     assert watch("run", "--once", "--tracker", "mine.py:nobody").exit_code == ExitCode.USAGE
 
 
-def test_tensorboard_scalars_are_written() -> None:
-    """With the extra; without it a sentence says how to get it."""
+def test_tensorboard_has_the_numbers_and_the_spectra() -> None:
+    """A scalar a layer and statistic, and a picture of all spectra at the last step."""
+    pytest.importorskip("tensorboard")
     Path("run").mkdir()
     old(healthy(Path("run")))
-    result = watch("run", "--once", "--tensorboard", "board")
-    if importlib.util.find_spec("tensorboard") is None:
-        assert result.exit_code == ExitCode.USAGE
-        assert "pip install 'spectral-doctor[tensorboard]'" in result.stderr
-    else:
-        assert list(Path("board").glob("events*"))
+    assert watch("run", "--once", "--tensorboard", "board").exit_code == 0
+    scalars, images = tensorboard_tags(Path("board"))
+    assert {"sigma_max/conv1", "plateau/conv2", "deficit/conv1"} <= scalars
+    assert images == {"spectra/netD"}
 
 
 def test_a_command_that_fails_is_told_and_the_watch_goes_on() -> None:
