@@ -76,17 +76,19 @@ PUBLISHED = {
 COMMON = {"batch_size": "128", "ema": "0.999", "samples": "2500"}
 # Chosen on seeds 0 to 4, so the seeds that are reported are others. D learns slower than G, or it tears the modes
 # apart before G has reached them; d counts four-fold, or modes are lost again as D sharpens.
-SCRATCH = {**COMMON, "latent_dim": "8", "learning_rate_discriminator": "0.0005", "steps": "6000"}
-SCRATCH_PLAN = VeeganPlan(weight=4.0)
-FIRST_SEED = 10
+SCRATCH = {**COMMON, "latent_dim": "8", "learning_rate_discriminator": "0.0005"}
+# Chosen on other seeds than those that are reported, 0 to 4 of both and, of the grid, 10 to 14.
+SCRATCH_STEPS = {"ring": 6000, "grid": 18_000}
+SCRATCH_WEIGHT = {"ring": 4.0, "grid": 1.0}
+FIRST_SEED = {"ring": 10, "grid": 20}
 
 
 def scratch_run(data: str, arm: str, seed: int) -> Row:
     """Train one run from scratch and measure its samples at the end."""
-    recipe = RECIPES[data].build(RECIPES[data].settings.changed(SCRATCH))
+    recipe = RECIPES[data].build(RECIPES[data].settings.changed({**SCRATCH, "steps": str(SCRATCH_STEPS[data])}))
     state = TrainingState.fresh(recipe, seed, name=data)
     if arm == "veegan":
-        state.method = Veegan(state, SCRATCH_PLAN)
+        state.method = Veegan(state, VeeganPlan(weight=SCRATCH_WEIGHT[data]))
     started, modes = time.perf_counter(), []
     for step in range(recipe.settings.steps):
         update(state, World())
@@ -381,8 +383,12 @@ def main() -> None:
         print(json.dumps(draw(output)))
         return
     if arguments.command == "scratch":
-        seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
-        jobs = [(data, arm, seed) for seed in seeds for data in arguments.data for arm in arms]
+        jobs = [
+            (data, arm, FIRST_SEED[data] + seed)
+            for seed in range(arguments.seeds)
+            for data in arguments.data
+            for arm in arms
+        ]
         rows = run_missing(output, jobs, ("data", "arm", "seed"), scratch_run)
         table = scratch_table(rows)
     elif arguments.command == "resumed":

@@ -80,17 +80,22 @@ def test_a_live_run_that_collapses_stops_the_watch(watching: list[subprocess.Pop
     first = line(process)
     assert first.startswith("step 1: HEALTHY, best plateau 0.")
     assert first.endswith(" (netD)")
-    # The same convolutions with one direction far above all others.
-    flat = {
-        name: tensor.mean() + 0.001 * tensor if tensor.ndim == 4 else tensor
-        for name, tensor in as_spectral_norm(small_discriminator()).items()
-    }
-    write_atomically(folder / "netD_2.pth", save(Path("b"), "netD_2.pth", flat).read_bytes())
-    assert line(process).startswith("step 2: COLLAPSED, best plateau 0.")
+    # The same convolutions with one direction far above all others; a collapse is one that holds.
+    for step, rest in ((2, 0.001), (3, 0.0011)):
+        flat = {
+            name: tensor.mean() + rest * tensor if tensor.ndim == 4 else tensor
+            for name, tensor in as_spectral_norm(small_discriminator()).items()
+        }
+        write_atomically(folder / f"netD_{step}.pth", save(Path("b"), f"netD_{step}.pth", flat).read_bytes())
+        if step == 2:
+            assert line(process).startswith("step 2: DECLINING, best plateau 0.")
+            assert line(process).startswith("warn  SD102 discriminator declining: netD: ")
+            assert line(process) == "SD102 2 run/netD_2.pth"
+    assert line(process).startswith("step 3: COLLAPSED, best plateau 0.")
     assert line(process).startswith("fail  SD101 discriminator collapsed: netD: ")
-    assert line(process) == "SD101 2 run/netD_2.pth"
+    assert line(process) == "SD101 3 run/netD_3.pth"
     assert process.wait(20) == ExitCode.FINDINGS
-    assert json.loads(Path("history.json").read_text())["series"][0]["steps"] == [1, 2]
+    assert json.loads(Path("history.json").read_text())["series"][0]["steps"] == [1, 2, 3]
     assert CliRunner().invoke(app, ["check", "history.json"]).exit_code == ExitCode.FINDINGS
 
 
