@@ -98,6 +98,8 @@ def train_run(seed: int, index: int, folder: Path) -> dict[str, Any]:
             generator.append(generator_sigma_2(state))
 
         outcome = train(state, RunFolder(Path(temporary)), keep)
+        if outcome.signal:
+            raise SystemExit(128 + outcome.signal)  # a run that was cut short is not written
         (diagnosis,) = inspect_paths([temporary]).diagnoses
     layers = diagnosis.trajectory.layers
     checkpoints = []
