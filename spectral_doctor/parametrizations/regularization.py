@@ -81,7 +81,9 @@ class SpectralRegularization(nn.Module):
         # Copies, for the next pass may renew the buffers before this one's backward has read them.
         left, right = self.left.to(matrix.dtype, copy=True), self.right.to(matrix.dtype, copy=True)
         sigma = (left.T @ matrix * right.T).sum(dim=1)
-        missing = torch.relu(self.envelope.to(matrix.dtype, copy=True) * sigma[0] - sigma)
+        missing = self.envelope.to(matrix.dtype, copy=True) * sigma[0] - sigma
+        # A value at its best lies on the envelope; rounding must not decide whether it counts as raised.
+        missing = torch.where(missing > 64 * torch.finfo(matrix.dtype).eps * sigma[0], missing, 0.0)
         keep = torch.ones_like(missing)
         keep[0] = 0.0
         return (matrix + (left * (missing * keep)) @ right.T) / sigma[0].clamp_min(torch.finfo(matrix.dtype).tiny)
