@@ -10,6 +10,7 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.inspect import progress_bar
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers
 from spectral_doctor.cli.outputs import destinations, write_reports
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.checking import check_paths, load_settings
@@ -58,12 +59,8 @@ def check(
         bool, typer.Option("--update-baseline", help="Write the findings of now to the baseline.")
     ] = False,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file.")] = None,
-    discriminator: Annotated[
-        str | None, typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave out layers that match; repeatable.")
-    ] = None,
+    discriminator: DiscriminatorKey = None,
+    exclude: ExcludedLayers = None,
 ) -> None:
     """Check checkpoints against rules with codes, for CI: exit 0, or 1 where something fails."""
     with speaking_plainly():

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import speaking_plainly
+from spectral_doctor.cli.options import (
+    Assignments,
+    Device,
+    DiscriminatorKey,
+    ExcludedLayers,
+    RecipeName,
+    VeeganSettings,
+)
 from spectral_doctor.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
@@ -33,12 +41,8 @@ def fix(
     from_step: Annotated[
         int | None, typer.Option("--from", metavar="STEP", help="Resume from (or rewrite) the checkpoint of this step.")
     ] = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="What trains it, where the checkpoint does not tell.")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Settings of --recipe.")
-    ] = None,
+    recipe: RecipeName = None,
+    assignments: Assignments = None,
     fraction: Annotated[float, typer.Option("--fraction", help="Static: the share of values that become σ1.")] = 0.5,
     interval: Annotated[
         int | None, typer.Option("--interval", min=1, help="Every so many discriminator updates; 5, in the forward 1.")
@@ -50,21 +54,15 @@ def fix(
         str, typer.Option("--envelope", help="Dynamic: running, held, median or official.")
     ] = "running",
     apply: Annotated[str, typer.Option("--apply", help="projection or parametrization.")] = "projection",
-    discriminator: Annotated[
-        str | None, typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Layers to leave alone; may be repeated.")
-    ] = None,
+    discriminator: DiscriminatorKey = None,
+    exclude: ExcludedLayers = None,
     reset_d_optimizer: Annotated[
         bool, typer.Option("--reset-d-optimizer", help="With --weights-only: its moments start from zero.")
     ] = False,
     companion: Annotated[
         str | None, typer.Option("--with", help="With --mode veegan: static or dynamic compensation as well.")
     ] = None,
-    veegan: Annotated[
-        list[str] | None, typer.Option("--veegan", metavar="KEY=VALUE", help="weight, warm_up, ramp, head, variant.")
-    ] = None,
+    veegan: VeeganSettings = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Write plain G and D(x) of a run with VEEGAN, and train nothing.")
     ] = False,
@@ -72,7 +70,7 @@ def fix(
         Path | None, typer.Option("--like", metavar="FILE", help="With --detach: in the layout of this file.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fix in OUT.")] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Treat a discriminator whose spectrum collapses: in its file, or in resumed training."""
     with speaking_plainly():

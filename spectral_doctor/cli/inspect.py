@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.cli.options import Assignments, DiscriminatorKey, ExcludedLayers, RecipeName
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.settings import FailOn
 
@@ -35,18 +36,8 @@ def inspect(
             help="Checkpoint files, folders (searched all the way down), patterns, or JSON histories.",
         ),
     ],
-    discriminator: Annotated[
-        str | None,
-        typer.Option(
-            "--discriminator",
-            metavar="KEY",
-            help="The key that holds the discriminator, e.g. 'state_dict.D'.",
-        ),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", metavar="GLOB", help="Leave out layers whose name matches; may be repeated."),
-    ] = None,
+    discriminator: DiscriminatorKey = None,
+    exclude: ExcludedLayers = None,
     report_format: Annotated[ReportFormat, typer.Option("--format", help="How to report.")] = ReportFormat.TEXT,
     html: Annotated[
         Path | None,
@@ -63,12 +54,8 @@ def inspect(
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
     ] = False,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="With --reconstruct: what trained it, where that is not saved.")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --reconstruct: settings of --recipe.")
-    ] = None,
+    recipe: RecipeName = None,
+    assignments: Assignments = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
     ] = False,

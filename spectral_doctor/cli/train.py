@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.cli.options import Assignments, Device, VeeganSettings
 from spectral_doctor.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
@@ -42,13 +43,9 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder of the run.")],
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Generator updates in all.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides the initial weights and all that is drawn.")] = 0,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
-    ] = None,
+    assignments: Assignments = None,
     mode: Annotated[str, typer.Option("--mode", help="gan, or veegan: with a reconstructor, from scratch.")] = "gan",
-    veegan: Annotated[
-        list[str] | None, typer.Option("--veegan", metavar="KEY=VALUE", help="weight, warm_up, ramp, head, variant.")
-    ] = None,
+    veegan: VeeganSettings = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the latest checkpoint in DIR, bit for bit.")
     ] = False,
@@ -61,7 +58,7 @@ def train(
     tracker: Annotated[
         str | None, typer.Option("--tracker", metavar="FILE.PY:FUNCTION", help="Called with each checkpoint's numbers.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
     with speaking_plainly():

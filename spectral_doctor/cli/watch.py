@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers
 from spectral_doctor.errors import MissingPath, NoCheckpoints, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.gate.settings import FailOn
@@ -64,12 +65,8 @@ def watch(
         list[str] | None, typer.Option("--level", metavar="CODE=LEVEL", help="fail, warn or off for one rule.")
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file.")] = None,
-    discriminator: Annotated[
-        str | None, typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave out layers that match; repeatable.")
-    ] = None,
+    discriminator: DiscriminatorKey = None,
+    exclude: ExcludedLayers = None,
 ) -> None:
     """Follow a run that is training: examine every new checkpoint once, and say what is found."""
     with speaking_plainly():
