@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spectral_doctor.diagnosis.records import Diagnosis, Thresholds, Verdict
     from spectral_doctor.diagnosis.rules import diagnose
     from spectral_doctor.errors import DoctorError
-    from spectral_doctor.evaluation import Evaluation
+    from spectral_doctor.evaluation import Evaluation, coverage_and_density
     from spectral_doctor.gan.recipes import BaseRecipe, Recipe
     from spectral_doctor.gan.settings import Settings
     from spectral_doctor.inspection import Inspection, inspect_paths
@@ -63,6 +63,7 @@ _HOMES = {
     "Thresholds": "diagnosis.records",
     "Verdict": "diagnosis.records",
     "compensate": "compensation",
+    "coverage_and_density": "evaluation",
     "diagnose": "diagnosis.rules",
     "examine_generator": "veegan.reconstruction",
     "inspect_paths": "inspection",
@@ -100,6 +101,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "compensate",
+    "coverage_and_density",
     "diagnose",
     "examine_generator",
     "inspect_paths",

@@ -128,3 +128,32 @@ def test_the_own_gan_in_readme_trains_and_is_inspected(tmp_path: Path) -> None:
     inspected = CliRunner().invoke(app, ["inspect", str(run)])
     assert inspected.exit_code == 0
     assert "step 0 to 6" in inspected.stdout
+
+
+def test_the_falling_layer_of_the_healthy_sample_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that README names for it finds one, and the sample passes all the same."""
+    monkeypatch.chdir(ROOT)
+    (command,) = re.findall(r"`spectral-doctor (check sample_checkpoints/healthy --select \w+)`", README)
+    result = CliRunner().invoke(app, shlex.split(command))
+    assert result.exit_code == 0
+    assert result.stdout.count(" layer declining: ") == 1
+
+
+def test_the_loop_in_readme_runs() -> None:
+    """The block under "In your own loop": after its steps half of the values are σ1."""
+    import torch
+    from torch import nn
+
+    from spectral_doctor import spectrum_of
+
+    source = re.findall(r"```python\n(.*?)```", README.split("### In your own loop")[1], re.DOTALL)[0]
+    torch.manual_seed(0)
+    discriminator = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 8))
+    optimizer = torch.optim.Adam(discriminator.parameters(), 0.05)
+    discriminator(torch.randn(4, 6)).sum().backward()
+    weight = discriminator.state_dict()["2.weight"]
+    assert spectrum_of(weight).relative[3] < 0.999
+    names = {"discriminator": discriminator, "discriminator_optimizer": optimizer, "steps": 5}
+    exec(source, names)
+    assert spectrum_of(weight).relative[3] > 1 - 1e-5
+    assert len(names["monitor"].trajectory.steps) == 1  # type: ignore[attr-defined]
