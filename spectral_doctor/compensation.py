@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_doctor.errors import CompensationError
-from spectral_doctor.spectrum import Spectrum, with_singular_values
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import with_singular_values
 
 Sigma = NDArray[np.float64]
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.checkpoints.discovery import find_candidates
-from spectral_doctor.checkpoints.records import LeftOut
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import (
@@ -20,6 +18,8 @@ from spectral_doctor.errors import (
     UnknownDiscriminator,
     UsageError,
 )
+from spectral_doctor.records import LeftOut
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.trajectory.examining import examine
 from spectral_doctor.trajectory.history import read_history
 from spectral_doctor.trajectory.records import Examination

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,63 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_doctor.errors import NonFiniteWeight, WeightError
+from spectral_doctor.records import Spectrum
 
-PLATEAU_LEVEL = 0.9
 GRAM_FLOOR = 1e-6
 VECTOR_FLOOR = 1e-4
 LARGEST_SHORT_SIDE = 16_384
 SMALLEST_TRACE, LARGEST_TRACE = 1e-200, 1e200
 LARGEST_DENSE_NUMEL = 2**30
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """The singular values of one weight matrix, descending: σ_1 ≥ … ≥ σ_r, r = min(n_out, n_in).
-
-    A zero matrix has σ_1 = 0; its relative spectrum and all its statistics are then 0.
-    """
-
-    values: tuple[float, ...]
-
-    @property
-    def size(self) -> int:
-        """r, the number of singular values (the rank that the shape allows)."""
-        return len(self.values)
-
-    @property
-    def sigma_max(self) -> float:
-        """σ_1, the spectral norm."""
-        return self.values[0]
-
-    @cached_property
-    def relative(self) -> tuple[float, ...]:
-        """The relative spectrum σ_j/σ_1, the same for a raw and a spectrally normalised weight."""
-        if self.sigma_max == 0.0:
-            return (0.0,) * self.size
-        return tuple(value / self.sigma_max for value in self.values)
-
-    def ratio(self, j: int) -> float:
-        """σ_j/σ_1 with j counted from 1; where the matrix has fewer than j values, that of its last."""
-        return self.relative[min(j, self.size) - 1]
-
-    @property
-    def plateau_width(self) -> float:
-        """The share of singular values above 0.9·σ_1 (papers.md A6: healthy ≥ 0.067, collapsed ≤ 1/r)."""
-        return sum(value > PLATEAU_LEVEL for value in self.relative) / self.size
-
-    @property
-    def stable_rank(self) -> float:
-        """‖W‖_F²/σ_1² = Σ_j (σ_j/σ_1)², between 1 and r (Sanyal, Torr & Dokania, ICLR 2020)."""
-        return math.fsum(value * value for value in self.relative)
-
-    @property
-    def effective_rank(self) -> float:
-        """exp H(p), p_j = σ_j/Σσ, H the entropy in nats; between 1 and r (Roy & Vetterli 2007)."""
-        total = math.fsum(self.relative)
-        if total == 0.0:
-            return 0.0
-        shares = (value / total for value in self.relative if value > 0.0)
-        return math.exp(-math.fsum(share * math.log(share) for share in shares))
 
 
 def dense(weight: Tensor) -> Tensor:

@@ -8,15 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints.records import StepClue
-from spectral_doctor.spectrum import Spectrum
-from spectral_doctor.trajectory.records import (
-    Examination,
-    LayerIdentity,
-    LayerSpectrum,
-    LayerTrajectory,
-    SpectralTrajectory,
-)
+from spectral_doctor.records import LayerIdentity, LayerSpectrum, Spectrum, StepClue
+from spectral_doctor.trajectory.records import Examination, LayerTrajectory, SpectralTrajectory
 
 
 def plateau_spectrum(plateau: float, rank: int = 64, sigma_max: float = 1.0, second: float | None = None) -> Spectrum:

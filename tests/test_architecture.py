@@ -90,7 +90,7 @@ def test_a_module_imports_only_from_the_rungs_below(path: Path) -> None:
 @pytest.mark.parametrize(
     ("room", "source"),
     [
-        ("spectrum", "from spectral_doctor.checkpoints.records import Form"),
+        ("spectrum", "from spectral_doctor.records import Form"),
         ("diagnosis", "import torch"),
         ("trajectory", "def f():\n    from rich.text import Text"),
         ("spectrum", "import safetensors.torch"),

@@ -20,7 +20,8 @@ from spectral_doctor.compensation import (
     raised,
 )
 from spectral_doctor.errors import CompensationError, NonFiniteWeight
-from spectral_doctor.spectrum import Spectrum, singular_system
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import singular_system
 
 SHAPES = [(1, 1), (1, 5), (5, 1), (2, 2), (3, 3), (3, 27), (8, 2), (27, 3), (16, 16), (12, 40), (40, 12)]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from spectral_doctor.errors import NonFiniteWeight, WeightError
-from spectral_doctor.spectrum import Spectrum, share_at_bound, singular_values, spectrum_of, weight_matrices
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import share_at_bound, singular_values, spectrum_of, weight_matrices
 
 EPS = float(np.finfo(np.float64).eps)
 SHAPES = [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (5, 3), (8, 2), (2, 8), (10, 10), (16, 144), (144, 16), (64, 27)]

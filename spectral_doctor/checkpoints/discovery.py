@@ -11,11 +11,10 @@ from pathlib import Path
 
 from spectral_doctor.checkpoints.distributed import METADATA, SHARD
 from spectral_doctor.checkpoints.formats import CHECKPOINT_FORMATS, Format, is_distributed, sniff
-from spectral_doctor.checkpoints.places import RemotePath, is_remote
 from spectral_doctor.checkpoints.reading import not_a_checkpoint
-from spectral_doctor.checkpoints.records import LeftOut
 from spectral_doctor.checkpoints.remote import RemoteStore, find_remote
 from spectral_doctor.errors import DoctorError, MissingPath, UnreadableCheckpoint, UsageError, printable
+from spectral_doctor.records import LeftOut, RemotePath, is_remote
 
 # What is left of `s3://bucket` once it has been taken for a path of this disk.
 _PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)

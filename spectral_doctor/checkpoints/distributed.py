@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.serialization import safe_globals
 
 from spectral_doctor.checkpoints.archives import check_archive
-from spectral_doctor.checkpoints.names import STEP_KEYS
-from spectral_doctor.checkpoints.objects import LONGEST_KEY, Reader, plain_size, torch_dtype
-from spectral_doctor.checkpoints.pickles import Described, Machine, MalformedPickle, Named, RefusedPickle
+from spectral_doctor.checkpoints.pickle.machine import Described, Machine, MalformedPickle, Named, RefusedPickle
+from spectral_doctor.checkpoints.pickle.objects import LONGEST_KEY, Reader, plain_size, torch_dtype
+from spectral_doctor.checkpoints.pickle.storages import is_count, whole_numbers
 from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS
-from spectral_doctor.checkpoints.storages import is_count, whole_numbers
+from spectral_doctor.checkpoints.steps import STEP_KEYS
 from spectral_doctor.errors import UnreadableCheckpoint, UnsafeCheckpoint, listed
 
 METADATA = ".metadata"

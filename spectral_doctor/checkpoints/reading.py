@@ -21,11 +21,9 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from spectral_doctor.checkpoints.archives import check_archive
 from spectral_doctor.checkpoints.distributed import DistributedCheckpoint, LocalStore
 from spectral_doctor.checkpoints.formats import Format, sniff
-from spectral_doctor.checkpoints.objects import DEEPEST_NESTING, MOST_PARTS, ORDINARY, Reader, scanning_cost
-from spectral_doctor.checkpoints.pickles import Machine, MalformedPickle, RefusedPickle
+from spectral_doctor.checkpoints.pickle.machine import Machine, MalformedPickle, RefusedPickle
+from spectral_doctor.checkpoints.pickle.objects import DEEPEST_NESTING, MOST_PARTS, ORDINARY, Reader, scanning_cost
 from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS
-from spectral_doctor.checkpoints.places import RemotePath
-from spectral_doctor.checkpoints.records import LeftOut
 from spectral_doctor.errors import (
     CheckpointError,
     UnreadableCheckpoint,
@@ -33,6 +31,7 @@ from spectral_doctor.errors import (
     UnsupportedCheckpoint,
     listed,
 )
+from spectral_doctor.records import LeftOut, RemotePath
 
 _RESAVE = (
     "Only tensors and plain values are loaded. In the environment that wrote it, save the weights alone: "

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from spectral_doctor.checkpoints.distributed import METADATA, SHARD
 from spectral_doctor.checkpoints.formats import Format, sniff_stream
-from spectral_doctor.checkpoints.places import RemotePath
-from spectral_doctor.checkpoints.storages import is_count, whole_numbers
+from spectral_doctor.checkpoints.pickle.storages import is_count, whole_numbers
 from spectral_doctor.errors import (
     DoctorError,
     MissingPath,
@@ -28,6 +27,7 @@ from spectral_doctor.errors import (
     listed,
     printable,
 )
+from spectral_doctor.records import RemotePath
 
 LARGEST_HEADER = 100_000_000
 LARGEST_INDEX = 16 * 2**20

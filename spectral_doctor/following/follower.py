@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.checkpoints.discovery import find_candidates
-from spectral_doctor.checkpoints.names import run_folder
-from spectral_doctor.checkpoints.records import LeftOut
+from spectral_doctor.checkpoints.steps import run_folder
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import CheckpointError, DoctorError, NoWeights, UnreadableCheckpoint
 from spectral_doctor.following.records import Look, Observation, Signature
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import LeftOut
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.trajectory.examining import examine
 from spectral_doctor.trajectory.series import build_trajectories
 

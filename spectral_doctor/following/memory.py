@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.checkpoints.records import StepClue
 from spectral_doctor.errors import UnreadableCheckpoint
 from spectral_doctor.following.records import Observation, Signature
+from spectral_doctor.records import LayerSpectrum, StepClue
 from spectral_doctor.trajectory.history import HISTORY_VERSION, series_from_json, series_to_json
-from spectral_doctor.trajectory.records import Examination, LayerSpectrum, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.trajectory.records import Examination, LayerTrajectory, SpectralTrajectory
 
 OBSERVATIONS = "observations"
 

@@ -13,7 +13,8 @@ from torch.nn.utils import parametrize
 
 from spectral_doctor.compensation import Compensation, DynamicCompensation, StaticCompensation, envelope_of
 from spectral_doctor.errors import CompensationError, UsageError
-from spectral_doctor.spectrum import Spectrum, singular_system
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import singular_system
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 

@@ -9,9 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spectral_doctor.checkpoints.records import Kind, LayerWeight, SkippedLayer
-from spectral_doctor.checkpoints.storing import store_matrices
-from spectral_doctor.checkpoints.weights import StoredLayer, collect_stored
 from spectral_doctor.compensation import (
     Compensated,
     Compensation,
@@ -21,7 +18,10 @@ from spectral_doctor.compensation import (
     envelope_of,
 )
 from spectral_doctor.errors import CompensationError, UsageError, WeightError, listed
-from spectral_doctor.spectrum import Spectrum, spectrum_of
+from spectral_doctor.records import Kind, SkippedLayer, Spectrum
+from spectral_doctor.spectrum import spectrum_of
+from spectral_doctor.state_dicts.matrices import LayerWeight, StoredLayer, collect_stored
+from spectral_doctor.state_dicts.refolding import store_matrices
 
 MODES = ("static", "dynamic")
 SCALES = ("hold", "one", "free")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.coverage import is_missed
 from spectral_doctor.gate.records import CheckOutcome, Problem
 from spectral_doctor.gate.rules import RULES, Level
+from spectral_doctor.records import SkippedLayer
 
 FILES = "files"
 _JUDGING = ("SD111", "SD112")

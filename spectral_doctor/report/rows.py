@@ -7,7 +7,7 @@ import io
 
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 
 COLUMNS = (
     "discriminator",

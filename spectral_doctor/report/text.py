@@ -14,10 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis, FindingKind, LayerFinding, Verdict
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import LeftOut, SkippedLayer
 from spectral_doctor.report.listing import FORMS, layer_rows
 from spectral_doctor.report.sparkline import sparkline
 from spectral_doctor.trajectory.records import LayerTrajectory

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spectral_doctor.checkpoints.layouts import find_discriminators, find_generator
-from spectral_doctor.checkpoints.optimizers import is_discriminators, optimizer_states
 from spectral_doctor.checkpoints.reading import read_tree
 from spectral_doctor.errors import NoDiscriminator, UsageError, listed, printable
 from spectral_doctor.gan.recipes import Recipe
+from spectral_doctor.state_dicts.networks import find_discriminators, find_generator
+from spectral_doctor.state_dicts.optimizers import is_discriminators, optimizer_states
 from spectral_doctor.training.folder import read_state, state_path
 from spectral_doctor.training.state import TrainingState
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spectral_doctor.checkpoints.records import Checkpoint, Discriminator, LayerWeight, SkippedLayer
 from spectral_doctor.errors import NonFiniteWeight, WeightError
+from spectral_doctor.records import LayerIdentity, LayerSpectrum, SkippedLayer
 from spectral_doctor.spectrum import share_at_bound, spectrum_of
-from spectral_doctor.trajectory.records import Examination, LayerIdentity, LayerSpectrum
+from spectral_doctor.state_dicts.loading import Checkpoint, Discriminator
+from spectral_doctor.state_dicts.matrices import LayerWeight
+from spectral_doctor.trajectory.records import Examination
 
 
 def examine(checkpoint: Checkpoint) -> tuple[Examination, ...]:

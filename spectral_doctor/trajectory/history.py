@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from spectral_doctor.checkpoints.formats import HISTORY_SCHEMA
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.errors import UnreadableCheckpoint
-from spectral_doctor.spectrum import Spectrum
-from spectral_doctor.trajectory.records import LayerIdentity, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.records import LayerIdentity, SkippedLayer, Spectrum
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 HISTORY_VERSION = f"{HISTORY_SCHEMA}/1"
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from spectral_doctor.checkpoints.weights import collect_layers
+from spectral_doctor.records import LayerSpectrum
+from spectral_doctor.state_dicts.matrices import collect_layers
 from spectral_doctor.trajectory.examining import layer_spectra
-from spectral_doctor.trajectory.records import LayerSpectrum, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 
 class SpectralMonitor:

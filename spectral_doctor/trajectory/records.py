@@ -5,37 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from spectral_doctor.checkpoints.records import SkippedLayer, StepClue
-from spectral_doctor.spectrum import Spectrum
-
-
-@dataclass(frozen=True)
-class LayerIdentity:
-    """What must stay the same for two checkpoints to belong to one series."""
-
-    name: str
-    kind: str
-    form: str
-    stored_shape: tuple[int, ...]
-    matrix_shape: tuple[int, int]
-
-    @property
-    def rank(self) -> int:
-        """r = min(n_out, n_in), the number of singular values."""
-        return min(self.matrix_shape)
-
-
-@dataclass(frozen=True)
-class LayerSpectrum:
-    """One layer at one checkpoint; `spectrum` is None where `non_finite` values made one impossible.
-
-    `at_bound` is the share of weights that are as large as the largest, which tells a clipped layer.
-    """
-
-    identity: LayerIdentity
-    spectrum: Spectrum | None
-    non_finite: int = 0
-    at_bound: float = 0.0
+from spectral_doctor.records import LayerIdentity, LayerSpectrum, SkippedLayer, Spectrum, StepClue
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,9 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from spectral_doctor.checkpoints.records import SkippedLayer, StepClue
 from spectral_doctor.errors import listed, printable
-from spectral_doctor.trajectory.records import (
-    Examination,
-    LayerSpectrum,
-    LayerTrajectory,
-    SpectralTrajectory,
-)
+from spectral_doctor.records import LayerSpectrum, SkippedLayer, StepClue
+from spectral_doctor.trajectory.records import Examination, LayerTrajectory, SpectralTrajectory
 
 CLOCK_TOLERANCE = 60.0
 NO_STEP_UNIT = "checkpoint"

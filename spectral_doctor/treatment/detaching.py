@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints.layouts import find_discriminators, find_generator
-from spectral_doctor.checkpoints.names import Role, file_role
 from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
+from spectral_doctor.checkpoints.steps import Role, file_role
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.errors import NothingToExamine, UsageError, listed, printable
+from spectral_doctor.state_dicts.networks import find_discriminators, find_generator
 from spectral_doctor.training.folder import read_state, saved_states, state_bytes
 
 

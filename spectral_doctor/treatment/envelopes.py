@@ -8,7 +8,8 @@ import torch
 
 from spectral_doctor.compensation import envelope_of
 from spectral_doctor.diagnosis.records import Diagnosis, Verdict
-from spectral_doctor.spectrum import Spectrum, spectrum_of
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import spectrum_of
 from spectral_doctor.trajectory.records import LayerTrajectory
 from spectral_doctor.treatment.records import Envelope
 

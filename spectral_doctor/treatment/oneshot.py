@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spectral_doctor.checkpoints.layouts import find_discriminators, tensor_keys
-from spectral_doctor.checkpoints.optimizers import reset_discriminator_optimizer
 from spectral_doctor.checkpoints.reading import read_tree
-from spectral_doctor.checkpoints.records import LayerWeight
 from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
 from spectral_doctor.compensation import Compensation, DynamicCompensation, StaticCompensation
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import CompensationError, UnknownDiscriminator, UsageError, listed, printable
 from spectral_doctor.parametrizations.regularizer import project
 from spectral_doctor.spectrum import spectrum_of
+from spectral_doctor.state_dicts.matrices import LayerWeight
+from spectral_doctor.state_dicts.networks import find_discriminators, tensor_keys
+from spectral_doctor.state_dicts.optimizers import reset_discriminator_optimizer
 from spectral_doctor.treatment.envelopes import series_envelope
 from spectral_doctor.treatment.records import DiscriminatorChange, Dose, Envelope, TreatmentResult
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.parametrizations.regularizer import LayerChange
+from spectral_doctor.records import SkippedLayer
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.veegan.records import VeeganPlan
 

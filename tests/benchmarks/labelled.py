@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.spectrum import Spectrum
-from spectral_doctor.trajectory.records import LayerIdentity, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.records import LayerIdentity, Spectrum
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 EVALUATED_FROM = 0.25
 

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from spectral_doctor.checkpoints.layouts import find_discriminators
 from spectral_doctor.checkpoints.reading import read_tree
-from spectral_doctor.checkpoints.weights import collect_stored
 from spectral_doctor.cli import app
 from spectral_doctor.parametrizations.regularizer import treated_layers
+from spectral_doctor.state_dicts.matrices import collect_stored
+from spectral_doctor.state_dicts.networks import find_discriminators
 
 
 def tensors_of(value: object, prefix: str = "") -> dict[str, Tensor]:

@@ -18,9 +18,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from typer.testing import CliRunner
 
-from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.cli import app
 from spectral_doctor.spectrum import singular_values
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from torch.distributed.checkpoint.metadata import Metadata
 
-from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.checkpoints.discovery import find_candidates
 from spectral_doctor.checkpoints.formats import Format
 from spectral_doctor.checkpoints.reading import open_distributed, read_tree

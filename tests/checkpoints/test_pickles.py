@@ -17,11 +17,11 @@ import dill
 import numpy as np
 import pytest
 import torch
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from torch import Tensor, nn
 
-from spectral_doctor.checkpoints import load_checkpoint
-from spectral_doctor.checkpoints.objects import MOST_PARTS, Reader
-from spectral_doctor.checkpoints.pickles import MOST_INSTRUCTIONS, Machine, MalformedPickle
+from spectral_doctor.checkpoints.pickle.machine import MOST_INSTRUCTIONS, Machine, MalformedPickle
+from spectral_doctor.checkpoints.pickle.objects import MOST_PARTS, Reader
 from spectral_doctor.checkpoints.reading import as_tree, read_tree
 from spectral_doctor.errors import CheckpointError, DoctorError, NoDiscriminator, UnreadableCheckpoint, UnsafeCheckpoint
 from tests import hostile, stylegan

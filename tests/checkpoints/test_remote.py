@@ -15,11 +15,10 @@ import pytest
 import torch
 from fsspec.implementations.memory import MemoryFileSystem
 from safetensors.torch import save as safetensors
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from torch import Tensor
 
-from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.checkpoints.discovery import find_candidates
-from spectral_doctor.checkpoints.places import RemotePath, is_remote
 from spectral_doctor.errors import (
     MissingPath,
     UnreadableCheckpoint,
@@ -28,6 +27,7 @@ from spectral_doctor.errors import (
     UsageError,
 )
 from spectral_doctor.inspection import inspect_paths
+from spectral_doctor.records import RemotePath, is_remote
 from tests import hostile
 from tests.builders import small_discriminator
 from tests.checkpoints.test_distributed import distributed

@@ -21,7 +21,7 @@ from spectral_doctor.gan.networks import (
     mlp,
     wrapper,
 )
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.monitor import SpectralMonitor
 from spectral_doctor.trajectory.records import LayerTrajectory
 from tests.builders import identity, layer_over_steps, plateau_spectrum, series

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from torch import Tensor
 
-from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.following import follower as following
 from spectral_doctor.following.follower import Follower, signature

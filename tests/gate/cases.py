@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis, Finding, FindingKind, LayerFinding, Thresholds, Verdict
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import SkippedLayer
 from tests.builders import layer_over_steps, series
 
 SUMMARY = "Even the best layers have lost their plateau since step 300."

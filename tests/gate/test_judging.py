@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spectral_doctor.checkpoints.weights import collect_layers
 from spectral_doctor.diagnosis.records import Finding, FindingKind, Verdict
 from spectral_doctor.errors import NoCheckpoints, UnreadableCheckpoint
 from spectral_doctor.gate.coverage import coverage_of, is_missed
@@ -15,6 +14,7 @@ from spectral_doctor.gate.judging import judge, nothing_examined
 from spectral_doctor.gate.records import Coverage, Key, normalised
 from spectral_doctor.gate.rules import Level
 from spectral_doctor.gate.settings import FailOn, GateSettings
+from spectral_doctor.state_dicts.matrices import collect_layers
 from spectral_doctor.trajectory.examining import layer_spectra
 from tests.builders import layer_over_steps, series
 from tests.gate.cases import SUMMARY, TORN, collapsed, inspection_of, with_verdict

@@ -21,7 +21,6 @@ import pytest
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as SarifLog
 
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.diagnosis.records import Verdict
 from spectral_doctor.errors import NoCheckpoints
 from spectral_doctor.gate.baseline import compared
@@ -29,6 +28,7 @@ from spectral_doctor.gate.judging import judge, nothing_examined
 from spectral_doctor.gate.records import CheckOutcome, Key
 from spectral_doctor.gate.rules import RULES, Level
 from spectral_doctor.gate.settings import GateSettings
+from spectral_doctor.records import SkippedLayer
 from spectral_doctor.report.formats import RENDERERS
 from tests.builders import layer_over_steps, series
 from tests.gate.cases import TORN, collapsed, inspection_of, with_verdict

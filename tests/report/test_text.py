@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import LeftOut, SkippedLayer
 from spectral_doctor.report.sparkline import sparkline
 from spectral_doctor.report.text import render_text
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectral_doctor.checkpoints.records import StepClue
+from spectral_doctor.records import StepClue
 from spectral_doctor.trajectory.series import build_trajectories
 from tests.builders import examination
 

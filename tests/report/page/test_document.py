@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import LeftOut, SkippedLayer
 from spectral_doctor.report.page import render_page
 from spectral_doctor.trajectory.curves import MetricCurve
 from tests.builders import layer_over_steps, series

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints.records import Form, SkippedLayer
 from spectral_doctor.compensation import DynamicCompensation, compensate
 from spectral_doctor.errors import WeightError
+from spectral_doctor.records import Form, SkippedLayer
 
 _PARAMETRIZATION = re.compile(r"^(?:(.*)\.)?parametrizations\.(\w+)\.(original\d?|\d+\.\w+)$")
 _PLAIN = re.compile(r"^(weight|W|[qkv]_proj_weight)$")

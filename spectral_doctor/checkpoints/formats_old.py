@@ -9,8 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import IO
 
-from spectral_doctor.checkpoints.places import RemotePath
 from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.records import RemotePath
 
 HISTORY_SCHEMA = "spectral-doctor/history"
 _LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f920")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from spectral_doctor.checkpoints.names import Role, file_role, run_folder, run_name, step_clues
+from spectral_doctor.checkpoints.steps import Role, file_role, run_folder, run_name, step_clues
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spectral_doctor.checkpoints import storages
-from spectral_doctor.checkpoints.pickles import DICT, Described, MalformedPickle, Named, RefusedPickle
+from spectral_doctor.checkpoints.pickle.machine import DICT, Described, MalformedPickle, Named, RefusedPickle
 
 DEEPEST_NESTING = 16
 DEEPEST_MODULE = 64

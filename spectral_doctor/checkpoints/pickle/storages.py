@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints.pickles import PERSISTENT, Described, Machine, MalformedPickle, Named
+from spectral_doctor.checkpoints.pickle.machine import PERSISTENT, Described, Machine, MalformedPickle, Named
 
 MOST_AXES = 64
 

@@ -12,10 +12,10 @@ from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils import weight_norm as old_weight_norm
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from spectral_doctor.checkpoints.storing import refolded, store_matrices
-from spectral_doctor.checkpoints.weights import collect_layers, collect_stored
 from spectral_doctor.compensation import StaticCompensation, compensate
 from spectral_doctor.errors import WeightError
+from spectral_doctor.state_dicts.matrices import collect_layers, collect_stored
+from spectral_doctor.state_dicts.refolding import refolded, store_matrices
 
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: nn.Linear(7, 5),

@@ -12,10 +12,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints.forms import RECURRENT, StoredWeight, stored_weights
-from spectral_doctor.checkpoints.records import Kind, LayerWeight, SkippedLayer
 from spectral_doctor.errors import WeightError
+from spectral_doctor.records import Kind, SkippedLayer
 from spectral_doctor.spectrum import dense, weight_matrices
+from spectral_doctor.state_dicts.forms import RECURRENT, StoredWeight, stored_weights
+from spectral_doctor.state_dicts.matrices import LayerWeight
 
 _TRANSPOSED_NAME = re.compile(r"(de|up|trans(posed?)?_?)conv|conv_?(t|trans(posed?)?)(?![a-z])", re.IGNORECASE)
 _EMBEDDING_NAME = re.compile(r"embed|(^|[._])emb([._\d]|$)", re.IGNORECASE)

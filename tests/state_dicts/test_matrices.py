@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
-from spectral_doctor.checkpoints.records import Form, Kind, LayerWeight
-from spectral_doctor.checkpoints.weights import collect_layers
+from spectral_doctor.records import Form, Kind
 from spectral_doctor.spectrum import spectrum_of, weight_matrices
+from spectral_doctor.state_dicts.matrices import LayerWeight, collect_layers
 
 
 def only(tensors: dict[str, Tensor]) -> LayerWeight:

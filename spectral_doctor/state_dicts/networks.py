@@ -9,11 +9,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from spectral_doctor.checkpoints.keys import Part, members_of, part_of
-from spectral_doctor.checkpoints.names import Role, file_role, run_name
-from spectral_doctor.checkpoints.places import RemotePath
-from spectral_doctor.checkpoints.records import Certainty, LeftOut
+from spectral_doctor.checkpoints.steps import Role, file_role, run_name
 from spectral_doctor.errors import GeneratorOnly, NoDiscriminator
+from spectral_doctor.records import Certainty, LeftOut, RemotePath
+from spectral_doctor.state_dicts.keys import Part, members_of, part_of
 
 _WRAPPERS = ("module", "_orig_mod")
 _UNWRAP_KEYS = ("state_dict", "model_state_dict", "params", "model", "weights", "module", "net", "")

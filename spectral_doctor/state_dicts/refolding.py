@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints.forms import StoredWeight
-from spectral_doctor.checkpoints.records import Form, Kind
-from spectral_doctor.checkpoints.weights import StoredLayer
 from spectral_doctor.errors import WeightError
+from spectral_doctor.records import Form, Kind
 from spectral_doctor.spectrum import singular_system
+from spectral_doctor.state_dicts.forms import StoredWeight
+from spectral_doctor.state_dicts.matrices import StoredLayer
 
 _LEFT = ("_u", "sn_u", "u0", "u")
 _RIGHT = ("_v", "sn_v", "v0", "v")

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from spectral_doctor.checkpoints.places import RemotePath
-from spectral_doctor.checkpoints.records import StepClue
+from spectral_doctor.records import RemotePath, StepClue
 
 _SUFFIXES = re.compile(
     r"(\.(pth|pt|ckpt|pkl|bin|npz|safetensors|tar|model|state|th|index\.json|json))+$", re.IGNORECASE

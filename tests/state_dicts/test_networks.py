@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from spectral_doctor.checkpoints.layouts import find_discriminators
 from spectral_doctor.errors import GeneratorOnly, NoDiscriminator
+from spectral_doctor.state_dicts.networks import find_discriminators
 from tests.builders import small_discriminator, small_generator
 
 D, G = small_discriminator(), small_generator()

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints.keys import Part, part_of
 from spectral_doctor.errors import UsageError, listed, printable
+from spectral_doctor.state_dicts.keys import Part, part_of
 
 
 def optimizer_states(
