@@ -11,7 +11,7 @@ from torch import nn
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import UsageError, printable
-from spectral_doctor.parametrizations.regularizer import SpectralRegularizer
+from spectral_doctor.parametrizations.projection import SpectralRegularizer
 from spectral_doctor.trajectory.monitor import SpectralMonitor
 
 try:

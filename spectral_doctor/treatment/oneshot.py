@@ -10,7 +10,7 @@ from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
 from spectral_doctor.compensation import Compensation, DynamicCompensation, StaticCompensation
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import CompensationError, UnknownDiscriminator, UsageError, listed, printable
-from spectral_doctor.parametrizations.regularizer import project
+from spectral_doctor.state_dicts.compensating import project
 from spectral_doctor.spectrum import spectrum_of
 from spectral_doctor.state_dicts.matrices import LayerWeight
 from spectral_doctor.state_dicts.networks import find_discriminators, tensor_keys

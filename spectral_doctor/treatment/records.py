@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.parametrizations.regularizer import LayerChange
+from spectral_doctor.state_dicts.compensating import LayerChange
 from spectral_doctor.records import SkippedLayer
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.veegan.records import VeeganPlan

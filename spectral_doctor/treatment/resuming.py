@@ -11,7 +11,7 @@ from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import UsageError, listed
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.inspection import inspect_paths
-from spectral_doctor.parametrizations import ForwardRegularizer, SpectralRegularizer
+from spectral_doctor.parametrizations import ForwardCompensation, SpectralRegularizer
 from spectral_doctor.training.folder import RunFolder, read_state, state_path
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.training.state import TrainingState, Treatment
@@ -48,7 +48,7 @@ def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
     rising = dose.envelope in ("running", "official")
     treatment: Treatment
     if dose.apply == "parametrization":
-        treatment = ForwardRegularizer(
+        treatment = ForwardCompensation(
             state.discriminator,
             dose.mode,
             fraction=dose.fraction,
