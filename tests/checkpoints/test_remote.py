@@ -30,7 +30,7 @@ from spectral_doctor.inspection import inspect_paths
 from spectral_doctor.records import RemotePath, is_remote
 from tests import hostile
 from tests.builders import small_discriminator
-from tests.checkpoints.test_distributed import distributed
+from tests.distributed import distributed
 
 
 class CountedFileSystem(MemoryFileSystem):  # type: ignore[misc]

@@ -20,7 +20,7 @@ from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
 from spectral_doctor.errors import UnreadableCheckpoint, UnwritableCheckpoint
 from tests import stylegan
-from tests.checkpoints.test_distributed import distributed
+from tests.distributed import distributed
 from tests.reading import arrays_of
 
 
