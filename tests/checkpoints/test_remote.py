@@ -34,7 +34,6 @@ from tests import hostile
 from tests.builders import small_discriminator
 from tests.distributed import distributed
 
-
 BLOCK = 2**16
 
 
@@ -261,9 +260,7 @@ def test_a_header_that_does_not_fit_its_file_is_unreadable(
 
 
 @pytest.mark.parametrize("place", ["here", "elsewhere"])
-def test_a_tensor_of_an_unknown_type_is_left_out_and_the_rest_is_read(
-    store: Any, tmp_path: Path, place: str
-) -> None:
+def test_a_tensor_of_an_unknown_type_is_left_out_and_the_rest_is_read(store: Any, tmp_path: Path, place: str) -> None:
     """A counter of a type that came later makes no file unreadable."""
     header = b'{"n": {"dtype": "X1", "shape": [1], "data_offsets": [0, 4]}, "D.w": {"dtype": "F32", "shape": [1, 1], '
     header += b'"data_offsets": [4, 8]}, "c": {"dtype": "U32", "shape": [1], "data_offsets": [0, 4]}}'
