@@ -3,7 +3,8 @@
     DoctorError
     ├── UsageError                   the request cannot be carried out as asked
     │   ├── MissingPath
-    │   └── UnknownDiscriminator
+    │   ├── UnknownDiscriminator
+    │   └── OutputNotWritable
     ├── NothingToExamine             everything was read, and there was nothing to examine
     │   ├── NoCheckpoints
     │   ├── GeneratorOnly
@@ -72,6 +73,14 @@ class UnknownDiscriminator(UsageError):
             f"--discriminator '{printable(key)}': no file has tensors below that key; "
             f"the keys that hold tensors are {listed(available) or 'none'}."
         )
+
+
+class OutputNotWritable(UsageError):
+    """A place that was named for a result cannot be written: its folder is missing, read-only or full."""
+
+    def __init__(self, path: Path | str, error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        super().__init__(f"{printable(path)}: it cannot be written there ({printable(reason)}); name another place.")
 
 
 class NothingToExamine(DoctorError):

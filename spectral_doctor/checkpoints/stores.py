@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import mmap
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +29,11 @@ class Source(ABC):
     def kept(self) -> dict[str, Any]:
         """What a format has found out about the file, so that accepting and opening it look only once."""
         return {}
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for two sources of the same bytes of the same file."""
+        return str(self.location)
 
     @property
     def name(self) -> str:
@@ -194,6 +200,10 @@ class Within(Source):
         self._length = max(0, min(length, source.size - start))
 
     @property
+    def identity(self) -> Hashable:
+        return (self._source.identity, self._start)
+
+    @property
     def size(self) -> int:
         return self._length
 
@@ -215,9 +225,14 @@ class Within(Source):
 class InMemory(Source):
     """Bytes that were decoded from a file, as a file of their own."""
 
-    def __init__(self, source: Source, content: bytes) -> None:
+    def __init__(self, source: Source, content: bytes, origin: object = None) -> None:
         self.location = source.location
         self._source, self._content = source, content
+        self._origin = content if origin is None else origin
+
+    @property
+    def identity(self) -> Hashable:
+        return (self._source.identity, id(self._origin))
 
     @property
     def size(self) -> int:

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.metadata import Metadata
 
 from spectral_doctor.checkpoints.discovery import find_candidates
@@ -24,20 +23,13 @@ from spectral_doctor.errors import CheckpointError, UnreadableCheckpoint, Unsafe
 from spectral_doctor.state_dicts.loading import load_checkpoint
 from tests import hostile
 from tests.builders import small_discriminator, small_generator
+from tests.distributed import distributed
 from tests.reading import read_tree
 
 CONVERT = (
     "If you trust the folder, convert it where it was made: "
     "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt."
 )
-
-
-def distributed(folder: Path, content: dict[str, Any]) -> Path:
-    """A folder that `torch.distributed.checkpoint.save` wrote in one process."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dcp.save(content, checkpoint_id=folder)  # type: ignore[attr-defined]
-    return folder
 
 
 @contextmanager

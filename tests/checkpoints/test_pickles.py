@@ -19,7 +19,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spectral_doctor.arrays import Array, Strided
 from spectral_doctor.checkpoints.pickle.descriptions import MalformedPickle
 from spectral_doctor.checkpoints.pickle.machine import MOST_INSTRUCTIONS, Machine
 from spectral_doctor.checkpoints.pickle.objects import MOST_PARTS, Reader

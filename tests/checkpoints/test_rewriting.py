@@ -20,7 +20,7 @@ from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
 from spectral_doctor.errors import UnreadableCheckpoint, UnwritableCheckpoint
 from tests import stylegan
-from tests.checkpoints.test_distributed import distributed
+from tests.distributed import distributed
 from tests.reading import arrays_of
 
 
@@ -173,9 +173,9 @@ def test_a_pickle_and_a_distributed_folder_are_read_and_not_written(tmp_path: Pa
     for path, sentence in (
         (
             pickled,
-            "a Python pickle, which can be examined and not rewritten. Its objects would have to be made again where it is "
-            "used, from code that lies in it. Where it was made, torch.save the state_dict of each network, and treat "
-            "that file.",
+            "a Python pickle, which can be examined and not rewritten. Its objects would have to be made again "
+            "where it is used, from code that lies in it. Where it was made, torch.save the state_dict of each network, "
+            "and treat that file.",
         ),
         (
             folder,

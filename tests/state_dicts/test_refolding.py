@@ -58,7 +58,9 @@ def grouped() -> dict[str, Tensor]:
 def test_matrices_fold_back_into_the_weight(module: str, wrap: str) -> None:
     """Cutting and joining changes nothing."""
     for layer in stored_in(state(module, wrap))[0]:
-        np.testing.assert_array_equal(refolded([item.read() for item in layer.layers], layer), layer.stored.weight.read())
+        np.testing.assert_array_equal(
+            refolded([item.read() for item in layer.layers], layer), layer.stored.weight.read()
+        )
 
 
 def test_groups_and_attention_fold_back() -> None:

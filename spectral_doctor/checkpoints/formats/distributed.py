@@ -21,7 +21,7 @@ from spectral_doctor.checkpoints.formats.torch_zip import TorchZip
 from spectral_doctor.checkpoints.pickle.descriptions import Described, MalformedPickle, Named, RefusedPickle
 from spectral_doctor.checkpoints.pickle.machine import Machine
 from spectral_doctor.checkpoints.pickle.objects import LONGEST_KEY, Reader
-from spectral_doctor.checkpoints.pickle.storages import is_count, whole_numbers
+from spectral_doctor.checkpoints.pickle.storages import is_count, shape_of, whole_numbers
 from spectral_doctor.checkpoints.pickle.tensors import plain_size, torch_dtype
 from spectral_doctor.checkpoints.steps import STEP_KEYS
 from spectral_doctor.checkpoints.stores import Source, Within
@@ -143,6 +143,8 @@ class _Folder:
         shape, chunks = _shape(fields.get("size")), fields.get("chunks")
         if dtype is None or shape is None or not isinstance(chunks, list):
             raise MalformedPickle(f"'{key}' has no shape or type")
+        if shape_of(shape) is None:
+            raise MalformedPickle(f"'{key}' has the shape {shape}, which cannot be")
         pieces = tuple(_placed(reader, key, chunk, places, shape) for chunk in chunks)
         held = sum(math.prod(piece.sizes) for piece in pieces)
         fits = all(math.prod(piece.sizes) * dtype.itemsize <= piece.length for piece in pieces)

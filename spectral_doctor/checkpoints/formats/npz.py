@@ -21,7 +21,7 @@ from spectral_doctor.checkpoints.formats.archives import (
     stored_member,
 )
 from spectral_doctor.checkpoints.formats.base import Contents, Format
-from spectral_doctor.checkpoints.pickle.storages import contiguous
+from spectral_doctor.checkpoints.pickle.storages import contiguous, shape_of
 from spectral_doctor.checkpoints.stores import Source, Within
 from spectral_doctor.elements import ElementType, Values, element_type
 from spectral_doctor.errors import UnreadableCheckpoint
@@ -107,6 +107,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.gener
         raise ValueError(f"a header of version {version[0]}.{version[1]}")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)
-    if not all(isinstance(size, int) and 0 <= size < 2**62 for size in shape) or len(shape) > 64:
+    sizes = shape_of(tuple(shape))
+    if sizes is None:
         raise ValueError("a shape that cannot be")
-    return tuple(shape), bool(fortran), dtype
+    return sizes, bool(fortran), dtype

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spectral_doctor.arrays import Strided
 from spectral_doctor.checkpoints.formats.base import Contents, Format
-from spectral_doctor.checkpoints.pickle.storages import contiguous, is_count, whole_numbers
+from spectral_doctor.checkpoints.pickle.storages import contiguous, is_count, shape_of
 from spectral_doctor.checkpoints.stores import Source
 from spectral_doctor.elements import ELEMENT_TYPES, ElementType, Values
 from spectral_doctor.errors import UnreadableCheckpoint
@@ -75,7 +75,7 @@ class Safetensors(Format):
 
 def _array(source: Source, key: str, entry: Mapping[str, object], element: ElementType, start: int) -> Strided:
     shape, place = entry.get("shape"), entry.get("data_offsets")
-    sizes = whole_numbers(tuple(shape)) if isinstance(shape, list) else None
+    sizes = shape_of(tuple(shape)) if isinstance(shape, list) else None
     if sizes is None or not isinstance(place, list) or len(place) != 2 or not all(map(is_count, place)):
         raise _unreadable(source, f"'{key}' has a shape or place that cannot be")
     first, length = start + place[0], place[1] - place[0]
@@ -85,7 +85,7 @@ def _array(source: Source, key: str, entry: Mapping[str, object], element: Eleme
     def storage() -> Values:
         return source.span(first, length).view(element.raw)
 
-    return Strided(storage, element, sizes, contiguous(sizes), 0, (str(source.location), first))
+    return Strided(storage, element, sizes, contiguous(sizes), 0, (source.identity, first))
 
 
 def _unreadable(source: Source, reason: str) -> UnreadableCheckpoint:

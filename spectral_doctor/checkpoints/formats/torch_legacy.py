@@ -81,7 +81,7 @@ class _Storages:
         def load(key: str = name.key) -> Values:
             return self._source.span(self._place(key) + offset * size, count * size)
 
-        return Storage(name.element, count, load, (str(self._source.location), name.key, offset))
+        return Storage(name.element, count, load, (self._source.identity, name.key, offset))
 
     def _place(self, key: str) -> int:
         if not self._places:

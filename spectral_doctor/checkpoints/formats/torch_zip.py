@@ -87,8 +87,7 @@ class _Storages:
             raise MalformedPickle(f"a storage that ends after {member.file_size} of {size} bytes")
         part = stored_member(self._source, member)
         element = self._element(name.element)
-        identity = (str(self._source.location), member.header_offset)
-        storage = Storage(element, name.count, lambda: part.span(0, size), identity)
+        storage = Storage(element, name.count, lambda: part.span(0, size), part.identity)
         self._known[name.key] = storage
         return storage
 

@@ -204,10 +204,10 @@ class Reader:
                 return Within(self.source, start, length)
             case Described(maker=Named(module="_codecs", name="encode"), arguments=(str() as text, "latin1")):
                 self._spend_bytes(len(text))
-                return InMemory(self.source, text.encode("latin-1", errors="replace"))
+                return InMemory(self.source, text.encode("latin-1", errors="replace"), text)
             case str():
                 self._spend_bytes(len(node))
-                return InMemory(self.source, node.encode("latin-1", errors="replace"))
+                return InMemory(self.source, node.encode("latin-1", errors="replace"), node)
             case bytes():
                 return InMemory(self.source, node)
         return None

@@ -113,7 +113,7 @@ def legacy_storage(source: Source, stretch: Stretch) -> Storage:
     held = stretch.start + stretch.length - start - 8
     if held < size:
         raise MalformedPickle(f"a storage that ends after {held} of {size} bytes")
-    return Storage(name.element, count, lambda: source.span(start + 8, size), (str(source.location), start))
+    return Storage(name.element, count, lambda: source.span(start + 8, size), (source.identity, start))
 
 
 def counted_at(source: Source, start: int, end: int) -> int:
@@ -130,9 +130,9 @@ def strided(
     storage: Storage, offset: object, size: object, stride: object, element: ElementType | None = None
 ) -> Strided:
     """A view of a storage, refused where it would reach beyond it. Raises `MalformedPickle`."""
-    start, sizes, steps = whole_numbers((offset,)), whole_numbers(size), whole_numbers(stride)
+    start, sizes, steps = whole_numbers((offset,)), shape_of(size), whole_numbers(stride)
     if start is None or sizes is None or steps is None or len(sizes) != len(steps):
-        raise MalformedPickle("a tensor whose shape is not made of whole numbers")
+        raise MalformedPickle("a tensor whose shape cannot be")
     kind = element or storage.element
     count = storage.count * storage.element.itemsize // kind.itemsize
     array = Strided(lambda: storage.elements(kind), kind, sizes, steps, start[0], storage.identity)
@@ -148,6 +148,12 @@ def whole_numbers(values: object) -> tuple[int, ...] | None:
     return values if all(map(is_count, values)) else None
 
 
+def shape_of(values: object) -> tuple[int, ...] | None:
+    """A shape whose elements can be counted, also without its empty axes; None where it is another thing."""
+    sizes = whole_numbers(values)
+    return sizes if sizes is not None and math.prod(max(size, 1) for size in sizes) < 2**59 else None
+
+
 def is_count(value: object) -> bool:
     """Say whether a value can be a length, an offset or a number of values."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
@@ -160,9 +166,11 @@ def numpy_array(
 
     Raises `MalformedPickle` where the bytes are not as many as the shape needs.
     """
-    known, sizes = numpy_dtype(dtype), whole_numbers(shape)
-    if known is None or sizes is None:
+    known, sizes = numpy_dtype(dtype), shape_of(shape)
+    if known is None or (sizes is None and whole_numbers(shape) is None):
         return None
+    if sizes is None:
+        raise MalformedPickle("an array whose shape cannot be")
     size = known.itemsize * math.prod(sizes)
     if size != length:
         raise MalformedPickle(f"an array of shape {sizes} with {length} bytes where it needs {size}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from spectral_doctor.arrays import Absent, Array, Computed
 from spectral_doctor.checkpoints.pickle.descriptions import Described, MalformedPickle, Named
-from spectral_doctor.checkpoints.pickle.storages import numpy_array, strided, whole_numbers
+from spectral_doctor.checkpoints.pickle.storages import numpy_array, shape_of, strided
 from spectral_doctor.elements import ELEMENT_TYPES, FLOAT32, ElementType, Values
 from spectral_doctor.errors import WeightError
 
@@ -120,7 +120,7 @@ def _sparse(reader: Reader, node: Described) -> Array | None:
         return None
     coordinates = len(data) < 4 or reader.array(data[2]) is None
     parts = [reader.array(item) for item in data[: 2 if coordinates else 3]]
-    sizes = whole_numbers(plain_size(data[2 if coordinates else 3]))
+    sizes = shape_of(plain_size(data[2 if coordinates else 3]))
     values = parts[-1]
     if sizes is None or values is None or any(item is None for item in parts):
         return None
@@ -165,7 +165,7 @@ def _from_numpy(reader: Reader, node: Described) -> Array | None:
 
 def _shape_only(reader: Reader, node: Described) -> Array | None:
     dtype, size = at_least(node.arguments, 2)[:2]
-    element, sizes = torch_dtype(dtype), whole_numbers(plain_size(size))
+    element, sizes = torch_dtype(dtype), shape_of(plain_size(size))
     if element is None or sizes is None:
         return None
     return Absent(element, sizes, "a meta tensor: the file holds its shape and no values")
@@ -189,8 +189,7 @@ def _numpy(reader: Reader, shape: object, dtype: object, fortran: bool, raw: obj
     content = reader.content(raw)
     if content is None:
         return None
-    identity = (str(content.location), id(raw))
-    return numpy_array(shape, dtype, fortran, lambda: content.span(0, content.size), content.size, identity)
+    return numpy_array(shape, dtype, fortran, lambda: content.span(0, content.size), content.size, content.identity)
 
 
 def _number(reader: Reader, node: Described) -> float | int | None:
