@@ -3,7 +3,9 @@
     DoctorError
     ├── UsageError                   the request cannot be carried out as asked
     │   ├── MissingPath
-    │   └── UnknownDiscriminator
+    │   ├── UnknownDiscriminator
+    │   ├── NoObservations
+    │   └── MissingExtra
     ├── NothingToExamine             everything was read, and there was nothing to examine
     │   ├── NoCheckpoints
     │   ├── GeneratorOnly
@@ -72,6 +74,22 @@ class UnknownDiscriminator(UsageError):
             f"--discriminator '{printable(key)}': no file has tensors below that key; "
             f"the keys that hold tensors are {listed(available) or 'none'}."
         )
+
+
+class NoObservations(UsageError):
+    """A series without a checkpoint was to be diagnosed."""
+
+    def __init__(self, discriminator: str) -> None:
+        super().__init__(
+            f"{printable(discriminator)}: nothing has been observed yet; a diagnosis needs one checkpoint or more."
+        )
+
+
+class MissingExtra(UsageError, ImportError):
+    """A library is needed that is not installed; `what` needs it, `install` is what pip is to install."""
+
+    def __init__(self, what: str, library: str, install: str) -> None:
+        super().__init__(f"{what} needs {library}: pip install {install}")
 
 
 class NothingToExamine(DoctorError):

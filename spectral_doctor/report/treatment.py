@@ -30,7 +30,7 @@ def render_changes(result: TreatmentResult, *, width: int = 80) -> str:
         if item.envelope_source:
             console.print(Text(f"Envelope: {item.envelope_source}."))
         for skipped in item.untouched:
-            console.print(Text(f"Untouched: {printable(skipped.name)}: {printable(skipped.reason)}."))
+            console.print(Text(f"Untouched: {printable(skipped.name)}: {printable(skipped.sentence)}."))
     return _text(console)
 
 
