@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -42,6 +43,25 @@ class Array(ABC):
     def nbytes(self) -> int:
         """The bytes that its elements take."""
         return self.size * self.element.itemsize
+
+    @property
+    def span(self) -> int:
+        """How many stored elements it reaches over: fewer than its own where some of them repeat."""
+        return self.size
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether elements share their place, so that a few bytes claim many values."""
+        return self.size > self.span
+
+    @property
+    def coarse(self) -> bool:
+        """Whether its type has so few values that many elements meet at the largest by themselves."""
+        return self.element.itemsize < 2
+
+    def rows(self, start: int, stop: int) -> Values:
+        """The values of a range of the first axis; raises what `read` raises."""
+        return self.read()[start:stop]
 
     @abstractmethod
     def read(self) -> Values:
@@ -100,14 +120,7 @@ class Strided(Array):
     @property
     def span(self) -> int:
         """How many elements of the storage it reaches over: at least as many as its own, or some repeat."""
-        if 0 in self.shape:
-            return 0
-        return 1 + sum((length - 1) * abs(step) for length, step in zip(self.shape, self.strides, strict=True))
-
-    @property
-    def overlaps(self) -> bool:
-        """Whether elements share their place, so that a few bytes claim many values."""
-        return self.size > self.span
+        return _span(self.shape, self.strides)
 
     def _view(self) -> Values:
         flat = self._storage()
@@ -141,6 +154,11 @@ class Computed(Array):
     ) -> None:
         self.element, self.shape, self.layout = element, tuple(shape), layout
         self._compute = compute
+
+    @property
+    def coarse(self) -> bool:
+        """Whether its type has few values; a quantised one has whatever type its values are widened to."""
+        return self.element.itemsize < 2 or self.layout.startswith("quanti")
 
     def read(self) -> Values:
         """Compute the values."""
@@ -176,6 +194,16 @@ class Live(Array):
         if self._dense:
             self.memory = (tensor.data_ptr(), name, self.shape, tuple(tensor.stride())) if tensor.numel() else None
 
+    @property
+    def span(self) -> int:
+        """How many elements of its memory it reaches over."""
+        return _span(self.shape, self.tensor.stride()) if self._dense else self.size
+
+    @property
+    def coarse(self) -> bool:
+        """Whether its type has few values, as quantised and 8-bit ones have."""
+        return self.element.itemsize < 2 or self.tensor.is_quantized
+
     def read(self) -> Values:
         """The values, as a view of the tensor's memory where that can be."""
         tensor = self.tensor.detach()
@@ -202,6 +230,20 @@ class Live(Array):
             self.tensor.copy_(from_numpy(np.array(values, order="C")).reshape(self.shape))
 
 
+def live_arrays(state: Mapping[str, object]) -> dict[str, Array]:
+    """The tensors of a network's state dict (dotted name → tensor) as arrays that are read and written in place."""
+    return {name: Live(tensor) for name, tensor in state.items() if _is_tensor(tensor)}
+
+
+def tensor_of(array: Array) -> Tensor:
+    """A PyTorch tensor of its own memory with an array's values, in its type. Raises what `read` raises."""
+    import torch
+
+    tensor = torch.from_numpy(np.array(array.read(), order="C"))
+    kind = getattr(torch, array.element.name, None)
+    return tensor if kind is None else tensor.to(kind)
+
+
 def values_of(matrix: Array | Values | Tensor) -> Values:
     """The values of an array in whatever hands: a stored one, NumPy's, or a PyTorch tensor.
 
@@ -210,3 +252,15 @@ def values_of(matrix: Array | Values | Tensor) -> Values:
     if isinstance(matrix, np.ndarray):
         return matrix
     return matrix.read() if isinstance(matrix, Array) else Live(matrix).read()
+
+
+def _is_tensor(value: object) -> TypeGuard[Tensor]:
+    # torch is not imported here: without it nothing is a tensor.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
+    if 0 in shape:
+        return 0
+    return 1 + sum((length - 1) * abs(step) for length, step in zip(shape, strides, strict=True))

@@ -11,7 +11,7 @@ from torch import nn
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import UsageError, printable
-from spectral_doctor.parametrizations.regularizer import SpectralRegularizer
+from spectral_doctor.parametrizations.projection import SpectralRegularizer
 from spectral_doctor.trajectory.monitor import SpectralMonitor
 
 try:
@@ -56,7 +56,7 @@ class SpectralDoctor(Callback):  # type: ignore[misc]
     @property
     def diagnosis(self) -> Diagnosis:
         """The verdict on what was observed so far; raises `UsageError` before the first observation."""
-        if self.monitor is None or not self.monitor.trajectory.steps:
+        if self.monitor is None or not self.monitor.steps:
             raise UsageError("nothing has been observed yet: the diagnosis is there after the first batch.")
         return diagnose(self.monitor.trajectory)
 

@@ -44,7 +44,7 @@ def naive_static(weight: NDArray[np.float64], fraction: float) -> NDArray[np.flo
     """W + Σ_{k=2..i} (σ_1 − σ_k) u_k v_kᵀ, term by term."""
     u, s, vt = np.linalg.svd(weight, full_matrices=False)
     result = weight.copy()
-    for k in range(1, max(1, round(fraction * len(s)))):
+    for k in range(1, max(1, int(fraction * len(s) + 1e-9))):
         result += (s[0] - s[k]) * np.outer(u[:, k], vt[k])
     return result
 

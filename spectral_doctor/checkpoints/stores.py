@@ -1,12 +1,11 @@
-"""Where files lie: on this disk, mapped, or elsewhere through fsspec; both are read by the same code."""
+"""Where files lie, as every reader sees it: a source of bytes in a folder; here those of this disk, mapped."""
 
 from __future__ import annotations
 
 import io
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -14,19 +13,27 @@ from typing import IO, Any
 import numpy as np
 
 from spectral_doctor.elements import Values
-from spectral_doctor.errors import DoctorError, UnreadableCheckpoint, UsageError, printable
-from spectral_doctor.records import Location, RemotePath
+from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.records import Location
 
 HEAD = 4096
 _BLOCK = 2**16
-_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "abfs": "adlfs"}
-_PACKAGES |= {"az": "adlfs", "http": "aiohttp", "https": "aiohttp", "sftp": "paramiko", "ssh": "paramiko"}
 
 
 class Source(ABC):
     """One file, wherever it lies: its size, any of its bytes, and the folder it lies in."""
 
     location: Location
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What a format has found out about the file, so that accepting and opening it look only once."""
+        return {}
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for two sources of the same bytes of the same file."""
+        return str(self.location)
 
     @property
     def name(self) -> str:
@@ -146,6 +153,10 @@ class LocalFile(Source):
         except (OSError, ValueError) as error:
             raise UnreadableCheckpoint(self._path, getattr(error, "strerror", None) or str(error)) from error
 
+    def flush(self) -> None:
+        """Write what was changed in memory to the file."""
+        self._map.flush()
+
     @cached_property
     def _bytes(self) -> Values:
         return np.frombuffer(self._map, dtype=np.uint8)
@@ -180,106 +191,63 @@ class LocalFolder(Store):
         return path.stat().st_size if path.is_file() else None
 
 
-class RemoteFile(Source):
-    """A file that lies elsewhere; only what is asked for is fetched, small reads in blocks that are kept."""
+class Within(Source):
+    """A stretch of a file as a file of its own: a PyTorch file in a shard, an array in a pickle."""
 
-    def __init__(self, location: RemotePath, system: Any, path: str, information: dict[str, Any]) -> None:
-        self.location = location
-        self._remote, self._system, self._path, self._information = location, system, path, information
-        self._blocks: dict[int, bytes] = {}
+    def __init__(self, source: Source, start: int, length: int) -> None:
+        self.location = source.location
+        self._source, self._start = source, start
+        self._length = max(0, min(length, source.size - start))
+
+    @property
+    def identity(self) -> Hashable:
+        return (self._source.identity, self._start)
 
     @property
     def size(self) -> int:
-        return int(self._information["size"])
-
-    @cached_property
-    def modified(self) -> float:
-        try:
-            return float(self._system.modified(self._path).timestamp())
-        except Exception:  # no reason not to examine the file
-            return 0.0
+        return self._length
 
     @property
-    def beside(self) -> RemoteFolder:
-        return RemoteFolder(self._remote.parent, self._system, self._path.rpartition("/")[0])
+    def modified(self) -> float:
+        return self._source.modified
+
+    @property
+    def beside(self) -> Store:
+        return self._source.beside
 
     def read(self, start: int, length: int) -> bytes:
-        length = max(0, min(length, self.size - start))
-        if length > _BLOCK:
-            return self._fetched(start, length)
-        first, last = start // _BLOCK, max(start, start + length - 1) // _BLOCK
-        for block in range(first, last + 1):
-            if block not in self._blocks:
-                self._blocks[block] = self._fetched(block * _BLOCK, min(_BLOCK, self.size - block * _BLOCK))
-        joined = b"".join(self._blocks[block] for block in range(first, last + 1))
-        return joined[start - first * _BLOCK :][:length]
+        return self._source.read(self._start + start, max(0, min(length, self._length - start)))
 
     def span(self, start: int, length: int) -> Values:
-        return np.frombuffer(self.read(start, length), dtype=np.uint8)
-
-    def _fetched(self, start: int, length: int) -> bytes:
-        if length <= 0:
-            return b""
-        with speaking_for(self._remote):
-            content: bytes = self._system.cat_file(self._path, start=start, end=start + length)
-            return content
+        return self._source.span(self._start + start, max(0, min(length, self._length - start)))
 
 
-class RemoteFolder(Store):
-    """A folder that lies elsewhere."""
+class InMemory(Source):
+    """Bytes that were decoded from a file, as a file of their own."""
 
-    def __init__(self, folder: RemotePath, system: Any, root: str) -> None:
-        self.folder = folder
-        self._url, self._system, self._root = folder, system, root
+    def __init__(self, source: Source, content: bytes, origin: object = None) -> None:
+        self.location = source.location
+        self._source, self._content = source, content
+        self._origin = content if origin is None else origin
 
-    def open(self, name: str) -> RemoteFile:
-        location, path = self._url / name, f"{self._root.rstrip('/')}/{name}"
-        with speaking_for(location):
-            return RemoteFile(location, self._system, path, self._system.info(path))
+    @property
+    def identity(self) -> Hashable:
+        return (self._source.identity, id(self._origin))
 
-    def size(self, name: str) -> int | None:
-        with speaking_for(self._url):
-            try:
-                return int(self._system.info(f"{self._root.rstrip('/')}/{name}")["size"])
-            except FileNotFoundError:
-                return None
+    @property
+    def size(self) -> int:
+        return len(self._content)
 
+    @property
+    def modified(self) -> float:
+        return self._source.modified
 
-def folder_at(location: Location) -> Store:
-    """The folder at a place. Raises `UsageError` where it needs a package that is not there."""
-    return LocalFolder(location) if isinstance(location, Path) else RemoteFolder(location, *filesystem_of(location.url))
+    @property
+    def beside(self) -> Store:
+        return self._source.beside
 
+    def read(self, start: int, length: int) -> bytes:
+        return self._content[start : start + length]
 
-def source_at(location: Location) -> Source:
-    """The file at a place. Raises `UnreadableCheckpoint` or `UsageError`."""
-    return LocalFile(location) if isinstance(location, Path) else folder_at(location.parent).open(location.name)
-
-
-def filesystem_of(url: str) -> tuple[Any, str]:
-    """The file system of a URL and the path in it; no package but fsspec is brought along."""
-    try:
-        from fsspec.core import url_to_fs
-
-        system, path = url_to_fs(url)
-    except ImportError as error:
-        package = _PACKAGES.get(url.split("://")[0], "fsspec")
-        raise UsageError(
-            f"{printable(url)}: reading from there needs a package that is not installed: pip install {package}."
-        ) from error
-    except ValueError as error:
-        raise UsageError(f"{printable(url)}: {printable(error)}.") from error
-    return system, str(path)
-
-
-@contextmanager
-def speaking_for(location: RemotePath) -> Iterator[None]:
-    """Turn whatever a remote file system raises into one sentence."""
-    try:
-        yield
-    except (DoctorError, MemoryError):
-        raise
-    except FileNotFoundError as error:
-        raise UnreadableCheckpoint(str(location), "no such file") from error
-    except Exception as error:  # every store has errors of its own, of no common class
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnreadableCheckpoint(str(location), f"{type(error).__name__}: {reason}") from error
+    def span(self, start: int, length: int) -> Values:
+        return np.frombuffer(self._content, dtype=np.uint8)[start : start + length]

@@ -12,8 +12,8 @@ from rich.text import Text
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.errors import printable
 from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.parametrizations.regularizer import LayerChange
 from spectral_doctor.records import Spectrum
+from spectral_doctor.state_dicts.compensating import LayerChange
 from spectral_doctor.treatment.records import ResumePlan, TreatmentOutcome, TreatmentResult
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from spectral_doctor.arrays import Array
+from spectral_doctor.elements import Values
 from spectral_doctor.errors import WeightError
-from spectral_doctor.records import Kind, SkippedLayer
-from spectral_doctor.spectrum import dense, weight_matrices
+from spectral_doctor.records import Form, Kind, LayerIdentity, SkippedLayer, SkipReason
+from spectral_doctor.spectrum import check_divides
 from spectral_doctor.state_dicts.forms import RECURRENT, StoredWeight, stored_weights
-from spectral_doctor.state_dicts.matrices import LayerWeight
 
 _TRANSPOSED_NAME = re.compile(r"(de|up|trans(posed?)?_?)conv|conv_?(t|trans(posed?)?)(?![a-z])", re.IGNORECASE)
 _EMBEDDING_NAME = re.compile(r"embed|(^|[._])emb([._\d]|$)", re.IGNORECASE)
@@ -24,8 +25,66 @@ _ATTENTION_PARTS = ("query", "key", "value")
 _WHOLE_NAMES = frozenset({"weight", "W", "w"})
 
 
+@dataclass(frozen=True, eq=False)
+class LayerWeight:
+    """One weight matrix W (n_out, n_in) of a discriminator, which is read when it is wanted and not kept.
+
+    It is `rows` of the stored weight's first axis (all of them, or those of a group, a gate, a part of attention),
+    with the output axis in front and the others flattened. `part` names it among those of its layer.
+    """
+
+    layer: str
+    part: str
+    key: str
+    kind: Kind
+    form: Form
+    weight: Array
+    rows: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """The layer's name, with the part in brackets where there are several."""
+        return f"{self.layer}[{self.part}]" if self.part else self.layer
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of the whole stored weight."""
+        return self.weight.shape
+
+    @property
+    def block_shape(self) -> tuple[int, ...]:
+        """The shape of its rows of the stored weight."""
+        return (self.rows[1] - self.rows[0], *self.weight.shape[1:])
+
+    @property
+    def output_axis(self) -> int:
+        """The axis of the stored weight that becomes the rows of the matrix."""
+        return 1 if self.kind is Kind.TRANSPOSED else 0
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(n_out, n_in), known without reading."""
+        outputs = self.block_shape[self.output_axis]
+        return outputs, math.prod(self.block_shape) // outputs
+
+    @property
+    def coarse(self) -> bool:
+        """Whether its type has so few values that many meet at the largest by themselves."""
+        return self.weight.coarse
+
+    @property
+    def identity(self) -> LayerIdentity:
+        """What tells whether two checkpoints hold the same layer."""
+        return LayerIdentity(self.name, self.kind.value, self.form.value, self.stored_shape, self.matrix_shape)
+
+    def read(self) -> Values:
+        """The matrix (n_out, n_in), in a native NumPy type. Raises `WeightError` where there are no values."""
+        block = self.weight.rows(*self.rows)
+        return np.moveaxis(block, self.output_axis, 0).reshape(self.matrix_shape)
+
+
 def collect_layers(
-    tensors: Mapping[str, Tensor], *, exclude: Sequence[str] = ()
+    tensors: Mapping[str, Array], *, exclude: Sequence[str] = ()
 ) -> tuple[tuple[LayerWeight, ...], tuple[SkippedLayer, ...]]:
     """Find the weight matrices among a discriminator's tensors (dotted name → tensor).
 
@@ -47,14 +106,14 @@ class StoredLayer:
 
 
 def collect_stored(
-    tensors: Mapping[str, Tensor], *, exclude: Sequence[str] = ()
+    tensors: Mapping[str, Array], *, exclude: Sequence[str] = ()
 ) -> tuple[tuple[StoredLayer, ...], tuple[SkippedLayer, ...]]:
     """Find the stored weights as `collect_layers` does, each with its matrices, so that they can be put back."""
     stored, skipped = stored_weights(tensors)
     kept: list[StoredWeight] = []
     for item in stored:
         if any(fnmatchcase(item.layer, glob) or fnmatchcase(item.key, glob) for glob in exclude):
-            skipped.append(SkippedLayer(item.layer, "excluded by --exclude"))
+            skipped.append(SkippedLayer(item.layer, SkipReason.EXCLUDED))
         else:
             kept.append(item)
     unique, shared = _without_shared(kept)
@@ -63,25 +122,23 @@ def collect_stored(
         try:
             layers.append(StoredLayer(item, groups, tuple(_matrices(item, groups))))
         except WeightError as error:
-            skipped.append(SkippedLayer(item.layer, str(error)))
+            skipped.append(SkippedLayer(item.layer, SkipReason.NO_SPECTRUM, str(error)))
     return tuple(layers), tuple(skipped + shared)
 
 
 def _without_shared(stored: Sequence[StoredWeight]) -> tuple[list[StoredWeight], list[SkippedLayer]]:
-    seen: dict[tuple[object, ...], str] = {}
+    seen: dict[object, str] = {}
     unique: list[StoredWeight] = []
     shared: list[SkippedLayer] = []
     for item in stored:
-        tensor = item.weight
-        if tensor.layout != torch.strided or tensor.is_meta or tensor.numel() == 0:
-            unique.append(item)
+        memory = item.weight.memory
+        if memory is not None and memory in seen:
+            detail = f"the same weight as {seen[memory]}, counted once"
+            shared.append(SkippedLayer(item.layer, SkipReason.SHARED, detail))
             continue
-        identity = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
-        if identity in seen:
-            shared.append(SkippedLayer(item.layer, f"the same weight as {seen[identity]}, counted once"))
-        else:
-            seen[identity] = item.layer
-            unique.append(item)
+        if memory is not None:
+            seen[memory] = item.layer
+        unique.append(item)
     return unique, shared
 
 
@@ -101,7 +158,7 @@ def _with_groups(stored: Sequence[StoredWeight]) -> list[tuple[StoredWeight, int
     groups = [1] * len(stored)
     for members in chains.values():
         members.sort()
-        shapes = [tuple(stored[position].weight.shape) for _, position in members]
+        shapes = [stored[position].weight.shape for _, position in members]
         if len(set(shapes)) == 1:
             continue
         for (_, before), (_, position) in pairwise(members):
@@ -114,19 +171,16 @@ def _with_groups(stored: Sequence[StoredWeight]) -> list[tuple[StoredWeight, int
 
 def _matrices(item: StoredWeight, groups: int) -> list[LayerWeight]:
     kind = _kind(item)
-    axis = 1 if kind is Kind.TRANSPOSED else 0
     names = _part_names(item, groups)
-    pieces = _split_rows(item, len(names)) if kind in (Kind.ATTENTION, Kind.RECURRENT) else None
-    if pieces is None:
-        pieces = weight_matrices(item.weight, output_axis=axis, groups=groups)
-    whole = LayerWeight(item.layer, "", item.key, kind, item.form, tuple(item.weight.shape), pieces[0])
-    return [replace(whole, part=part, matrix=piece) for part, piece in zip(names, pieces, strict=True)]
-
-
-def _split_rows(item: StoredWeight, parts: int) -> tuple[Tensor, ...]:
-    if item.weight.ndim != 2 or item.weight.shape[0] % parts:
-        raise WeightError(f"shape {tuple(item.weight.shape)} does not divide into {parts} parts")
-    return dense(item.weight).chunk(parts, dim=0)
+    shape, parts = item.weight.shape, len(names)
+    if kind in (Kind.ATTENTION, Kind.RECURRENT) and (len(shape) != 2 or shape[0] % parts):
+        raise WeightError(f"shape {shape} does not divide into {parts} parts")
+    check_divides(shape, parts)
+    step = shape[0] // parts
+    return [
+        LayerWeight(item.layer, part, item.key, kind, item.form, item.weight, (index * step, (index + 1) * step))
+        for index, part in enumerate(names)
+    ]
 
 
 def _part_names(item: StoredWeight, groups: int) -> tuple[str, ...]:
@@ -165,6 +219,6 @@ def _is_transposed(item: StoredWeight) -> bool:
     if first == second:
         return bool(_TRANSPOSED_NAME.search(item.layer.rsplit(".", 1)[-1]))
     for witness in (item.left_singular_vector, item.bias):
-        if witness is not None and witness.numel() in (first, second):
-            return bool(witness.numel() == second)
+        if witness is not None and witness.size in (first, second):
+            return bool(witness.size == second)
     return bool(_TRANSPOSED_NAME.search(item.layer.rsplit(".", 1)[-1]))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from spectral_doctor.arrays import Array
 from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.state_dicts.keys import Part, part_of
 
@@ -35,7 +35,6 @@ def is_discriminators(key: str) -> bool:
     )
 
 
-@torch.no_grad()
 def reset_discriminator_optimizer(tree: Mapping[str, object], path: Path) -> None:
     """Set the moments and step counts of the discriminator's optimizer to zero, in place.
 
@@ -61,5 +60,5 @@ def reset_discriminator_optimizer(tree: Mapping[str, object], path: Path) -> Non
                     "rewritten; build a new optimizer in the training script instead of loading this one."
                 )
             for value in entry.values():
-                if isinstance(value, Tensor):
-                    value.zero_()
+                if isinstance(value, Array):
+                    value.write(np.zeros(value.shape))

@@ -5,39 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from spectral_doctor.arrays import Array
+from spectral_doctor.elements import Values
 from spectral_doctor.errors import WeightError
-from spectral_doctor.records import Form, Kind
+from spectral_doctor.records import Form
 from spectral_doctor.spectrum import singular_system
 from spectral_doctor.state_dicts.forms import StoredWeight
 from spectral_doctor.state_dicts.matrices import StoredLayer
+from spectral_doctor.state_dicts.weight_norm import lengths
 
 _LEFT = ("_u", "sn_u", "u0", "u")
 _RIGHT = ("_v", "sn_v", "v0", "v")
 _VALUE = ("sv0", "sn_sigma")
 
 
-def refolded(matrices: Sequence[Tensor], layer: StoredLayer) -> Tensor:
-    """Join the matrices of a layer to a tensor of its weight's shape: the inverse of cutting it into them.
+def refolded(matrices: Sequence[Values], layer: StoredLayer) -> Values:
+    """Join the matrices of a layer to an array of its weight's shape: the inverse of cutting it into them.
 
     Raises `WeightError` where their number or shapes are not those of the layer.
     """
-    weight, kind = layer.stored.weight, layer.layers[0].kind
-    if [tuple(item.shape) for item in matrices] != [tuple(item.matrix.shape) for item in layer.layers]:
+    if [tuple(item.shape) for item in matrices] != [item.matrix_shape for item in layer.layers]:
         raise WeightError(f"matrices that are not those of '{layer.stored.layer}'")
-    if kind in (Kind.ATTENTION, Kind.RECURRENT):
-        return torch.cat(list(matrices), dim=0)
-    axis = 1 if kind is Kind.TRANSPOSED else 0
-    blocks = weight.chunk(layer.groups, dim=0) if layer.groups > 1 else (weight,)
-    pairs = zip(matrices, blocks, strict=True)
-    return torch.cat([matrix.reshape(block.movedim(axis, 0).shape).movedim(0, axis) for matrix, block in pairs])
+    blocks = []
+    for matrix, item in zip(matrices, layer.layers, strict=True):
+        rest = [size for axis, size in enumerate(item.block_shape) if axis != item.output_axis]
+        blocks.append(np.moveaxis(matrix.reshape(item.block_shape[item.output_axis], *rest), 0, item.output_axis))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=0)
 
 
-@torch.no_grad()
-def store_matrices(matrices: Sequence[Tensor], layer: StoredLayer) -> None:
-    """Write a layer's changed matrices over the tensors it is stored in, in place.
+def store_matrices(matrices: Sequence[Values], layer: StoredLayer) -> None:
+    """Write a layer's changed matrices over the arrays it is stored in, in place.
 
     Under spectral norm the raw weight is replaced, its power iteration's vectors (and value) are set to the
     new weight's own, and so is a normalised copy where the file holds one. Under weight norm v gets the new
@@ -49,61 +47,54 @@ def store_matrices(matrices: Sequence[Tensor], layer: StoredLayer) -> None:
     stored = layer.stored
     weight = refolded(matrices, layer)
     target = stored.siblings[stored.leaf]
-    if target.layout != torch.strided or target.is_quantized or target.is_meta:
-        raise WeightError(f"a {target.layout} tensor cannot be rewritten")
     if stored.form is Form.SPECTRAL_REGULARIZATION:
         raise WeightError("spectrally regularised in its forward pass already")
     if f"{stored.leaf.removesuffix('_orig')}_mask" in stored.siblings and stored.leaf.endswith("_orig"):
         raise WeightError("a pruned weight: compensation would fill what was cut away")
-    if any(size > 1 and stride == 0 for size, stride in zip(target.shape, target.stride(), strict=True)):
-        raise WeightError("a view that repeats its values cannot be rewritten")
     if stored.form is Form.WEIGHT_NORM:
         _store_weight_norm(weight, stored, target)
         return
-    target.copy_(weight)
+    target.write(weight)
     if stored.form is Form.SPECTRAL_NORM:
         _refresh_spectral_norm(layer, target)
 
 
-def _store_weight_norm(weight: Tensor, stored: StoredWeight, direction: Tensor) -> None:
+def _store_weight_norm(weight: Values, stored: StoredWeight, direction: Array) -> None:
     name = stored.leaf.replace(":original1", ":original0") if ":" in stored.leaf else f"{stored.leaf[:-2]}_g"
     magnitude = stored.siblings[name]
-    axes = [axis for axis, size in enumerate(magnitude.shape) if size == 1] if magnitude.numel() > 1 else None
-    wide = weight.double()
-    new, old = (
-        torch.linalg.vector_norm(item, dim=axes, keepdim=axes is not None) for item in (wide, direction.double())
-    )
-    direction.copy_(wide * torch.where(new > 0, old / new, 0.0))
-    magnitude.copy_(new.reshape(magnitude.shape) * torch.where(magnitude < 0, -1.0, 1.0))
+    new, old = (lengths(item.astype(np.float64), magnitude.shape) for item in (weight, direction.read()))
+    sign = np.where(magnitude.read() < 0, -1.0, 1.0)
+    ratio = np.divide(old, new, out=np.zeros_like(new), where=new > 0)
+    direction.write(weight * (sign.reshape(ratio.shape) * ratio))
+    magnitude.write(new.reshape(magnitude.shape) * sign)
 
 
-def _refresh_spectral_norm(layer: StoredLayer, weight: Tensor) -> None:
+def _refresh_spectral_norm(layer: StoredLayer, weight: Array) -> None:
     stored = layer.stored
-    axis = 1 if layer.layers[0].kind is Kind.TRANSPOSED else 0
-    matrix = weight.movedim(axis, 0).flatten(1)
-    left, sigma, right = singular_system(matrix)
+    values, axis = weight.read(), layer.layers[0].output_axis
+    left, sigma, right = singular_system(np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1))
     base = stored.leaf.removesuffix("_orig").removesuffix("_bar")
     # Equal first values leave the pair free within their space: the one nearest to the old is taken.
     top = sigma >= sigma[0] * (1 - 1e-6)
     kept = _sibling(stored, base, _LEFT)
-    known = kept is not None and kept.numel() == len(left)
-    old = kept.detach().cpu().double().flatten().numpy() if known and kept is not None else left[:, 0]
+    known = kept is not None and kept.size == len(left)
+    old = kept.read().astype(np.float64).reshape(-1) if known and kept is not None else left[:, 0]
     mixture = left[:, top].T @ old
     length = float(np.linalg.norm(mixture))
     mixture = mixture / length if length > 0 else np.eye(int(top.sum()))[0]
     for names, vector in ((_LEFT, left[:, top] @ mixture), (_RIGHT, right[:, top] @ mixture)):
         kept = _sibling(stored, base, names)
-        if kept is not None and kept.numel() == len(vector):
-            kept.copy_(torch.from_numpy(np.ascontiguousarray(vector)).view(kept.shape))
+        if kept is not None and kept.size == len(vector):
+            kept.write(vector.reshape(kept.shape))
     value = _sibling(stored, base, _VALUE)
     if value is not None:
-        value.fill_(float(sigma[0]))
+        value.write(np.full(value.shape, sigma[0]))
     copy = stored.siblings.get(base)
     if copy is not None and copy is not weight and copy.shape == weight.shape:
-        copy.copy_(weight / float(sigma[0]))
+        copy.write(values / float(sigma[0]))
 
 
-def _sibling(stored: StoredWeight, base: str, names: Sequence[str]) -> Tensor | None:
+def _sibling(stored: StoredWeight, base: str, names: Sequence[str]) -> Array | None:
     parametrized = base.split(":")[0]
     for name in names:
         for key in (f"{base}{name}", f"{parametrized}:0.{name}", name):

@@ -19,12 +19,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from spectral_doctor.checkpoints.reading import read_tree
 from torch import Tensor
 from typer.testing import CliRunner
 
-from spectral_doctor.checkpoints.reading import read_tree
 from spectral_doctor.cli import app
-from spectral_doctor.parametrizations.regularizer import treated_layers
+from spectral_doctor.state_dicts.compensating import treated_layers
 from spectral_doctor.state_dicts.matrices import collect_stored
 from spectral_doctor.state_dicts.networks import find_discriminators
 

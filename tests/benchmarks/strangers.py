@@ -18,11 +18,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from spectral_doctor.state_dicts.loading import load_checkpoint
 from typer.testing import CliRunner
 
 from spectral_doctor.cli import app
 from spectral_doctor.spectrum import singular_values
+from spectral_doctor.state_dicts.loading import load_checkpoint
 
 
 def exit_code_of(path: Path) -> tuple[int, str, list[str]]:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from spectral_doctor.state_dicts.loading import load_checkpoint
 from torch import Tensor
 
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.following import follower as following
 from spectral_doctor.following.follower import Follower, signature
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from tests.builders import save, small_discriminator
 
 

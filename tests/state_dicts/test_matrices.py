@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
-from spectral_doctor.records import Form, Kind
+from spectral_doctor.arrays import live_arrays
+from spectral_doctor.records import Form, Kind, SkippedLayer
 from spectral_doctor.spectrum import spectrum_of, weight_matrices
 from spectral_doctor.state_dicts.matrices import LayerWeight, collect_layers
 
 
+def found(tensors: Mapping[str, Tensor], **options: Any) -> tuple[tuple[LayerWeight, ...], tuple[SkippedLayer, ...]]:
+    """The layers among some live tensors, and what is skipped."""
+    return collect_layers(live_arrays(tensors), **options)
+
+
 def only(tensors: dict[str, Tensor]) -> LayerWeight:
     """The one layer that is found, with nothing skipped."""
-    layers, skipped = collect_layers(tensors)
+    layers, skipped = found(tensors)
     assert skipped == ()
     (layer,) = layers
     return layer
@@ -72,10 +79,10 @@ def test_the_spectrum_is_that_of_the_weight_the_module_uses(
     (expected,) = weight_matrices(used, output_axis=axis)
     assert layer.form is form
     assert layer.layer == "block"
-    assert tuple(layer.matrix.shape) == tuple(expected.shape)
-    assert spectrum_of(layer.matrix).relative == pytest.approx(spectrum_of(expected).relative, abs=1e-5)
+    assert layer.matrix_shape == expected.shape
+    assert spectrum_of(layer.read()).relative == pytest.approx(spectrum_of(expected).relative, abs=1e-5)
     if form is Form.WEIGHT_NORM:
-        torch.testing.assert_close(layer.matrix, expected, check_dtype=False)
+        torch.testing.assert_close(torch.from_numpy(layer.read()), torch.from_numpy(expected), check_dtype=False)
 
 
 def test_weight_norm_without_its_magnitudes_would_be_wrong() -> None:
@@ -84,7 +91,7 @@ def test_weight_norm_without_its_magnitudes_would_be_wrong() -> None:
     tensors = parametrizations.weight_norm(nn.Linear(9, 4)).state_dict()
     tensors["parametrizations.weight.original0"] *= torch.tensor([[1.0], [2.0], [3.0], [4.0]])
     direction = tensors["parametrizations.weight.original1"]
-    assert spectrum_of(only(tensors).matrix).relative[1] != pytest.approx(spectrum_of(direction).relative[1], abs=1e-2)
+    assert spectrum_of(only(tensors).read()).relative[1] != pytest.approx(spectrum_of(direction).relative[1], abs=1e-2)
 
 
 W = torch.randn(8, 3, 3, 3, generator=torch.Generator().manual_seed(1))
@@ -104,7 +111,7 @@ W = torch.randn(8, 3, 3, 3, generator=torch.Generator().manual_seed(1))
 def test_other_projects_own_spectral_norms_are_recognised(tensors: dict[str, Tensor]) -> None:
     """The raw weight is taken, its companions are not, and the wrapper's name falls away."""
     layer = only(tensors)
-    assert (layer.layer, layer.form, tuple(layer.matrix.shape)) == ("conv", Form.SPECTRAL_NORM, (8, 27))
+    assert (layer.layer, layer.form, layer.matrix_shape) == ("conv", Form.SPECTRAL_NORM, (8, 27))
 
 
 def test_weight_v_is_told_by_its_siblings() -> None:
@@ -116,7 +123,7 @@ def test_weight_v_is_told_by_its_siblings() -> None:
         "b.weight_g": torch.ones(8, 1, 1, 1),
         "b.weight_v": W,
     }
-    layers, skipped = collect_layers(tensors)
+    layers, skipped = found(tensors)
     assert skipped == ()
     assert [(layer.layer, layer.form) for layer in layers] == [("a", Form.SPECTRAL_NORM), ("b", Form.WEIGHT_NORM)]
 
@@ -127,15 +134,15 @@ def test_a_pruned_weight_is_masked() -> None:
     prune.l1_unstructured(module, "weight", amount=0.5)  # type: ignore[no-untyped-call]
     layer = only({f"fc.{name}": tensor for name, tensor in module.state_dict().items()})
     assert layer.form is Form.PLAIN
-    torch.testing.assert_close(layer.matrix, module.weight.detach())
+    torch.testing.assert_close(torch.from_numpy(layer.read()), module.weight.detach())
 
 
 def test_a_normalisation_of_any_shape_is_no_matrix() -> None:
     """A LayerNorm over [C, H, W] looks like a matrix; its bias of the same shape gives it away."""
     norm = nn.LayerNorm([4, 8, 8])
-    layers, skipped = collect_layers({f"norm.{name}": tensor for name, tensor in norm.state_dict().items()})
+    layers, skipped = found({f"norm.{name}": tensor for name, tensor in norm.state_dict().items()})
     assert layers == ()
-    assert [(item.name, item.reason) for item in skipped] == [
+    assert [(item.name, item.sentence) for item in skipped] == [
         ("norm.weight", "a normalisation's scale: its bias has the same shape")
     ]
 
@@ -143,19 +150,19 @@ def test_a_normalisation_of_any_shape_is_no_matrix() -> None:
 def test_attention_is_split_into_query_key_and_value() -> None:
     """One stored tensor, three matrices."""
     attention = nn.MultiheadAttention(8, 2)
-    layers, _ = collect_layers({f"attn.{name}": tensor for name, tensor in attention.state_dict().items()})
+    layers, _ = found({f"attn.{name}": tensor for name, tensor in attention.state_dict().items()})
     assert [layer.name for layer in layers] == ["attn[query]", "attn[key]", "attn[value]", "attn.out_proj"]
-    torch.testing.assert_close(layers[1].matrix, attention.in_proj_weight.detach()[8:16])
+    torch.testing.assert_close(torch.from_numpy(layers[1].read()), attention.in_proj_weight.detach()[8:16])
 
 
 @pytest.mark.parametrize(("cell", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
 def test_recurrent_weights_are_split_into_gates(cell: type[nn.RNN | nn.GRU | nn.LSTM], gates: int) -> None:
     """Each gate is its own matrix, input and hidden alike."""
     module = cell(5, 7)
-    layers, skipped = collect_layers({f"rnn.{name}": tensor for name, tensor in module.state_dict().items()})
+    layers, skipped = found({f"rnn.{name}": tensor for name, tensor in module.state_dict().items()})
     assert skipped == ()
     assert len(layers) == 2 * gates
-    assert {tuple(layer.matrix.shape) for layer in layers} == {(7, 5), (7, 7)}
+    assert {layer.matrix_shape for layer in layers} == {(7, 5), (7, 7)}
     assert all(layer.kind is Kind.RECURRENT for layer in layers)
 
 
@@ -168,19 +175,19 @@ def test_grouped_convolutions_are_told_by_the_layer_before() -> None:
         "convs.2.weight": torch.randn(32, 1, 41),
         "convs.3.weight": torch.randn(32, 32, 5),
     }
-    layers, _ = collect_layers(chain)
+    layers, _ = found(chain)
     counts = {
         name: sum(layer.layer == name for layer in layers) for name in ("convs.0", "convs.1", "convs.2", "convs.3")
     }
     assert counts == {"convs.0": 1, "convs.1": 4, "convs.2": 16, "convs.3": 1}
     assert [layer.part for layer in layers if layer.layer == "convs.1"][:2] == ["group 1/4", "group 2/4"]
-    torch.testing.assert_close(layers[2].matrix, chain["convs.1.weight"][4:8].flatten(1))
+    torch.testing.assert_close(torch.from_numpy(layers[2].read()), chain["convs.1.weight"][4:8].flatten(1))
 
 
 def test_parallel_branches_are_not_taken_for_groups() -> None:
     """The nearest case where it must not fire: siblings of one shape are no chain."""
     branches = {f"heads.{index}.weight": torch.randn(64, 32, 3, 3) for index in range(3)}
-    assert len(collect_layers(branches)[0]) == 3
+    assert len(found(branches)[0]) == 3
 
 
 def test_a_transposed_convolution_is_told_by_bias_vector_or_name() -> None:
@@ -202,15 +209,15 @@ def test_an_embedding_is_told_by_its_name() -> None:
             "l_y.embed.weight_v": torch.ones(64),
         }
     )
-    assert (layer.kind, tuple(layer.matrix.shape)) == (Kind.EMBEDDING, (10, 64))
+    assert (layer.kind, layer.matrix_shape) == (Kind.EMBEDDING, (10, 64))
 
 
 def test_a_weight_shared_by_two_names_counts_once() -> None:
     """The second name is skipped, and says of which it is the same."""
     weight = torch.randn(8, 16)
-    layers, skipped = collect_layers({"a.weight": weight, "b.weight": weight, "c.weight": weight.clone()})
+    layers, skipped = found({"a.weight": weight, "b.weight": weight, "c.weight": weight.clone()})
     assert [layer.layer for layer in layers] == ["a", "c"]
-    assert [(item.name, item.reason) for item in skipped] == [("b", "the same weight as a, counted once")]
+    assert [(item.name, item.sentence) for item in skipped] == [("b", "the same weight as a, counted once")]
 
 
 @pytest.mark.parametrize(
@@ -238,14 +245,14 @@ def test_a_weight_shared_by_two_names_counts_once() -> None:
 )
 def test_what_is_not_examined_says_why(tensors: dict[str, Tensor], reason: str) -> None:
     """No tensor of two axes vanishes without a word."""
-    layers, skipped = collect_layers(tensors)
+    layers, skipped = found(tensors)
     assert layers == ()
-    assert [item.reason for item in skipped] == [reason]
+    assert [item.sentence for item in skipped] == [reason]
 
 
 def test_exclude_takes_globs_over_layer_names() -> None:
     """Excluded layers are named as such."""
     tensors = {"block1.c1.weight": torch.ones(4, 4), "head.weight": torch.ones(1, 4)}
-    layers, skipped = collect_layers(tensors, exclude=["block*"])
+    layers, skipped = found(tensors, exclude=["block*"])
     assert [layer.layer for layer in layers] == ["head"]
-    assert [(item.name, item.reason) for item in skipped] == [("block1.c1", "excluded by --exclude")]
+    assert [(item.name, item.sentence) for item in skipped] == [("block1.c1", "excluded by --exclude")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -12,9 +12,11 @@ from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils import weight_norm as old_weight_norm
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from spectral_doctor.arrays import live_arrays
 from spectral_doctor.compensation import StaticCompensation, compensate
 from spectral_doctor.errors import WeightError
-from spectral_doctor.state_dicts.matrices import collect_layers, collect_stored
+from spectral_doctor.records import SkippedLayer
+from spectral_doctor.state_dicts.matrices import StoredLayer, collect_layers, collect_stored
 from spectral_doctor.state_dicts.refolding import refolded, store_matrices
 
 MODULES: dict[str, Callable[[], nn.Module]] = {
@@ -34,6 +36,11 @@ WRAPS: dict[str, Callable[[nn.Module], nn.Module]] = {
 }
 
 
+def stored_in(tensors: Mapping[str, Tensor]) -> tuple[tuple[StoredLayer, ...], tuple[SkippedLayer, ...]]:
+    """The stored weights among some live tensors."""
+    return collect_stored(live_arrays(tensors))
+
+
 def state(module: str, wrap: str) -> dict[str, Tensor]:
     """The state dict of a wrapped layer, after one pass."""
     torch.manual_seed(0)
@@ -50,9 +57,9 @@ def grouped() -> dict[str, Tensor]:
 @pytest.mark.parametrize("module", MODULES)
 def test_matrices_fold_back_into_the_weight(module: str, wrap: str) -> None:
     """Cutting and joining changes nothing."""
-    for layer in collect_stored(state(module, wrap))[0]:
-        torch.testing.assert_close(
-            refolded([item.matrix for item in layer.layers], layer).to(layer.stored.weight.dtype), layer.stored.weight
+    for layer in stored_in(state(module, wrap))[0]:
+        np.testing.assert_array_equal(
+            refolded([item.read() for item in layer.layers], layer), layer.stored.weight.read()
         )
 
 
@@ -60,10 +67,11 @@ def test_groups_and_attention_fold_back() -> None:
     """Several matrices a tensor."""
     attention = nn.MultiheadAttention(8, 2).state_dict()
     for tensors in (grouped(), dict(attention)):
-        several = [layer for layer in collect_stored(tensors)[0] if len(layer.layers) > 1]
+        several = [layer for layer in stored_in(tensors)[0] if len(layer.layers) > 1]
         assert several
         for layer in several:
-            assert torch.equal(refolded([item.matrix for item in layer.layers], layer), layer.stored.weight)
+            joined = refolded([item.read() for item in layer.layers], layer)
+            np.testing.assert_array_equal(joined, layer.stored.weight.read())
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
@@ -72,15 +80,15 @@ def test_a_stored_matrix_is_read_again(module: str, wrap: str) -> None:
     """What is written is what is read, in the same keys, shapes and types; the bias keeps its bits."""
     tensors = state(module, wrap)
     before = {key: value.clone() for key, value in tensors.items()}
-    (layer,) = collect_stored(tensors)[0]
-    treated = [compensate(item.matrix, StaticCompensation(0.5, scale=1.3)) for item in layer.layers]
+    (layer,) = stored_in(tensors)[0]
+    treated = [compensate(item.read(), StaticCompensation(0.5, scale=1.3)) for item in layer.layers]
     store_matrices([item.matrix for item in treated], layer)
     assert {key: (value.shape, value.dtype) for key, value in tensors.items()} == {
         key: (value.shape, value.dtype) for key, value in before.items()
     }
     assert torch.equal(tensors["layer.bias"], before["layer.bias"])
-    for read, written in zip(collect_layers(tensors)[0], treated, strict=True):
-        torch.testing.assert_close(read.matrix.double(), written.matrix.double(), rtol=1e-5, atol=1e-6)
+    for read, written in zip(collect_layers(live_arrays(tensors))[0], treated, strict=True):
+        np.testing.assert_allclose(read.read(), written.matrix, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("module", ["linear", "conv2d", "transposed", "conv1d"])
@@ -88,8 +96,8 @@ def test_a_stored_matrix_is_read_again(module: str, wrap: str) -> None:
 def test_a_network_that_loads_it_has_norm_one(module: str, wrap: str) -> None:
     """The power iteration's vectors are the new weight's, so σ1 of the normalised weight is 1 at once."""
     tensors = state(module, wrap)
-    (layer,) = collect_stored(tensors)[0]
-    matrix = compensate(layer.layers[0].matrix, StaticCompensation(0.5, scale=3.0)).matrix
+    (layer,) = stored_in(tensors)[0]
+    matrix = compensate(layer.layers[0].read(), StaticCompensation(0.5, scale=3.0)).matrix
     store_matrices([matrix], layer)
     network = WRAPS[wrap](MODULES[module]())
     network.load_state_dict({key.removeprefix("layer."): value for key, value in tensors.items()})
@@ -119,11 +127,21 @@ def test_weight_norm_keeps_the_length_of_its_direction() -> None:
         module = old_weight_norm(nn.Conv2d(3, 6, 3))
     tensors = {f"layer.{key}": value.clone() for key, value in module.state_dict().items()}
     lengths = tensors["layer.weight_v"].flatten(1).norm(dim=1)
-    (layer,) = collect_stored(tensors)[0]
-    treated = compensate(layer.layers[0].matrix, StaticCompensation(1.0)).matrix
+    (layer,) = stored_in(tensors)[0]
+    treated = compensate(layer.layers[0].read(), StaticCompensation(1.0)).matrix
     store_matrices([treated], layer)
     torch.testing.assert_close(tensors["layer.weight_v"].flatten(1).norm(dim=1), lengths)
-    torch.testing.assert_close(tensors["layer.weight_g"].flatten(), treated.float().norm(dim=1))
+    torch.testing.assert_close(tensors["layer.weight_g"].flatten(), torch.from_numpy(treated).float().norm(dim=1))
+
+
+def test_a_negative_magnitude_keeps_the_signs_of_its_rows() -> None:
+    """g < 0 turns its row of v around; the weight that is read again is the one that was written."""
+    tensors = {"l.weight_g": torch.tensor([[-2.0], [3.0], [-0.5]]), "l.weight_v": torch.randn(3, 4)}
+    (layer,) = stored_in(tensors)[0]
+    treated = compensate(layer.layers[0].read(), StaticCompensation(1.0)).matrix
+    store_matrices([treated], layer)
+    assert (tensors["l.weight_g"].flatten() < 0).tolist() == [True, False, True]
+    np.testing.assert_allclose(collect_layers(live_arrays(tensors))[0][0].read(), treated, rtol=1e-5, atol=1e-6)
 
 
 def test_strangers_vectors_and_values_are_refreshed() -> None:
@@ -131,8 +149,8 @@ def test_strangers_vectors_and_values_are_refreshed() -> None:
     torch.manual_seed(0)
     weight = torch.randn(6, 4, 3, 3)
     tensors = {"conv.weight": weight, "conv.u0": torch.randn(1, 6), "conv.sv0": torch.ones(1)}
-    (layer,) = collect_stored(tensors)[0]
-    store_matrices([compensate(layer.layers[0].matrix, StaticCompensation(0.5)).matrix], layer)
+    (layer,) = stored_in(tensors)[0]
+    store_matrices([compensate(layer.layers[0].read(), StaticCompensation(0.5)).matrix], layer)
     sigma = torch.linalg.matrix_norm(weight.flatten(1), 2)
     torch.testing.assert_close(tensors["conv.sv0"], sigma.view(1))
     image = tensors["conv.u0"] @ weight.flatten(1)
@@ -148,15 +166,15 @@ def test_strangers_vectors_and_values_are_refreshed() -> None:
 )
 def test_what_cannot_be_written_says_so(tensors: dict[str, Tensor], sentence: str) -> None:
     """Pruned weights and broadcast views keep what they hold."""
-    stored, _ = collect_stored(tensors)
+    stored, _ = stored_in(tensors)
     if not stored:  # a view that claims more than it holds is not even read
         return
     with pytest.raises(WeightError, match=sentence):
-        store_matrices([torch.ones(3, 4)], stored[0])
+        store_matrices([np.ones((3, 4))], stored[0])
 
 
 def test_other_matrices_are_refused() -> None:
     """Their shapes must be those that were cut."""
-    (layer,) = collect_stored({"l.weight": torch.ones(3, 4)})[0]
+    (layer,) = stored_in({"l.weight": torch.ones(3, 4)})[0]
     with pytest.raises(WeightError, match="matrices that are not those of 'l'"):
-        store_matrices([torch.ones(4, 3)], layer)
+        store_matrices([np.ones((4, 3))], layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,10 @@ class Format(ABC):
         """The names of the files beside it that belong to the same checkpoint, such as the shards of an index."""
         return ()
 
+    def copy(self, path: Path, target: Path) -> None:
+        """Copy a file so that its arrays can be changed in place."""
+        shutil.copyfile(path, target)
+
     def finish(self, path: Path) -> None:
         """Mend what depends on the content (checksums) of a copy whose arrays were changed in place.
 
@@ -58,9 +63,13 @@ class Format(ABC):
 
 
 class Closed(Format):
-    """A format that is recognised, so that it can be named, and not opened."""
+    """A format that is recognised, so that it can be named, and not opened.
 
-    remedy: str = "Expected a PyTorch, safetensors or NumPy (.npz) file."
+    `is_damage` says that a checkpoint was meant to be there: it is a fault even in a folder.
+    """
+
+    remedy: str = ""
+    is_damage: bool = False
 
     def open(self, source: Source) -> Contents:
         """Say why it is not opened, and the way out."""

@@ -7,73 +7,33 @@ what they would have done is never found out. What a description means is decide
 
 from __future__ import annotations
 
-import pickletools
+import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import IO
+
+from spectral_doctor.checkpoints.pickle.descriptions import (
+    DICT,
+    PERSISTENT,
+    SET,
+    Described,
+    MalformedPickle,
+    Named,
+    RefusedPickle,
+    Stretch,
+)
+from spectral_doctor.checkpoints.pickle.instructions import (
+    CONSTANTS,
+    COUNTED,
+    EMPTY,
+    INSTRUCTIONS,
+    OUTSIDE,
+    SHORT_TUPLES,
+    VALUES,
+)
 
 MOST_INSTRUCTIONS = 5_000_000
 LONGEST_NAME = 500
-
-_VALUES = frozenset({
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "STRING", "BINSTRING", "SHORT_BINSTRING",
-    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE",
-    "BINUNICODE8", "FLOAT", "BINFLOAT",
-})  # fmt: skip
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_SHORT_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_OUTSIDE = {
-    "EXT1": "an extension code",
-    "EXT2": "an extension code",
-    "EXT4": "an extension code",
-    "PERSID": "a persistent id",
-    "BINPERSID": "a persistent id",
-    "NEXT_BUFFER": "a buffer kept elsewhere",
-    "READONLY_BUFFER": "a buffer kept elsewhere",
-}
-
-
-class MalformedPickle(ValueError):
-    """The instructions make no sense, or end before they are complete."""
-
-
-class RefusedPickle(ValueError):
-    """The instructions are well formed and ask for what is not given."""
-
-
-@dataclass(eq=False, slots=True)
-class Named:
-    """The name of something importable, as the file spells it; it is never looked up."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(eq=False, slots=True)
-class Described:
-    """What the file says how to make, and nobody makes: a call, with all that was to be put into its result.
-
-    Dicts and sets are descriptions too, because comparing keys could itself take for ever.
-    """
-
-    maker: object
-    arguments: tuple[object, ...] = ()
-    pairs: list[tuple[object, object]] = field(default_factory=list)
-    entries: list[object] = field(default_factory=list)
-    state: object = None
-
-
-DICT = Named("builtins", "dict")
-SET = Named("builtins", "set")
-PERSISTENT = Named("", "persistent id")
-_EMPTY: dict[str, Callable[[], object]] = {
-    "EMPTY_LIST": list,
-    "EMPTY_DICT": lambda: Described(DICT),
-    "EMPTY_SET": lambda: Described(SET),
-}
+LONGEST_BYTES = 1024
 
 
 class Machine:
@@ -88,51 +48,78 @@ class Machine:
         self._stack: list[object] = []
         self._marks: list[list[object]] = []
         self._memo: dict[int, object] = {}
+        self._end: int | None = None
 
-    def run(self, stream: IO[bytes]) -> object:
+    def run(self, stream: IO[bytes], size: int | None = None) -> object:
         """Follow one pickle to its end, and return what it describes.
 
-        Raises `MalformedPickle` or `RefusedPickle`.
+        `size` is where the stream ends; a text or a run of bytes that would reach beyond it is refused before it is
+        read. Raises `MalformedPickle` or `RefusedPickle`.
         """
         self._stack, self._marks, self._memo = [], [], {}
+        self._end = size
         try:
-            for count, (instruction, argument, _) in enumerate(pickletools.genops(stream)):
-                if count >= MOST_INSTRUCTIONS:
-                    raise RefusedPickle(f"it has more than {MOST_INSTRUCTIONS} instructions")
-                if instruction.name == "STOP":
+            for _ in range(MOST_INSTRUCTIONS):
+                code = stream.read(1)
+                if code == b".":
                     root, self._memo = self._pop(), {}
                     return root
-                self._step(instruction.name, argument)
+                self._step(code, stream)
         except (IndexError, UnicodeError, OverflowError) as error:
             raise MalformedPickle("its instructions make no sense") from error
         except ValueError as error:
             if isinstance(error, MalformedPickle | RefusedPickle):
                 raise
             raise MalformedPickle(str(error).splitlines()[0] if str(error) else "a value that is none") from error
-        raise MalformedPickle("it ends before it is complete")
+        raise RefusedPickle(f"it has more than {MOST_INSTRUCTIONS} instructions")
 
-    def _step(self, name: str, argument: object) -> None:
-        if name in _VALUES:
+    def _step(self, code: bytes, stream: IO[bytes]) -> None:
+        known = INSTRUCTIONS.get(code)
+        if known is None:
+            raise MalformedPickle(
+                f"an instruction {code!r} that is not known" if code else "it ends before it is complete"
+            )
+        name, reader = known
+        if name in COUNTED:
+            self._push(self._counted(name, stream))
+            return
+        argument = reader(stream) if reader is not None else None
+        if name in VALUES:
             self._push(argument)
-        elif name in _CONSTANTS:
-            self._push(_CONSTANTS[name])
-        elif name in _SHORT_TUPLES:
-            self._push(self._top(_SHORT_TUPLES[name]))
-        elif name in _EMPTY:
-            self._push(_EMPTY[name]())
+        elif name in CONSTANTS:
+            self._push(CONSTANTS[name])
+        elif name in SHORT_TUPLES:
+            self._push(self._top(SHORT_TUPLES[name]))
+        elif name in EMPTY:
+            self._push(EMPTY[name]())
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             self._push(self._remembered(argument))
         elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
             index = len(self._memo) if name == "MEMOIZE" else argument
             assert isinstance(index, int)
             self._memo[index] = self._stack[-1]
-        elif name in _OUTSIDE:
+        elif name in OUTSIDE:
             self._outside(name, argument)
         elif name not in ("PROTO", "FRAME"):
-            handler = _HANDLERS.get(name)
-            if handler is None:
-                raise MalformedPickle(f"an instruction {name} that is not known")
-            handler(self, argument)
+            _HANDLERS[name](self, argument)
+
+    def _counted(self, name: str, stream: IO[bytes]) -> object:
+        """A text, or bytes: those of some length are not read, only where they lie is kept."""
+        width, is_text = COUNTED[name]
+        prefix = stream.read(width)
+        length = int.from_bytes(prefix, "little", signed=name == "BINSTRING")
+        start = stream.tell()
+        if len(prefix) < width or length < 0 or (self._end is not None and start + length > self._end):
+            raise MalformedPickle("it ends before it is complete")
+        if not is_text and length >= LONGEST_BYTES:
+            stream.seek(length, io.SEEK_CUR)
+            return Stretch(start, length)
+        content = stream.read(length)
+        if len(content) < length:
+            raise MalformedPickle("it ends before it is complete")
+        if is_text:
+            return content.decode("latin-1") if "STRING" in name else content.decode("utf-8", "surrogatepass")
+        return content
 
     def _push(self, value: object) -> None:
         self._stack.append(value)
@@ -159,7 +146,7 @@ class Machine:
 
     def _outside(self, name: str, argument: object) -> None:
         if not (self._persistent and name in ("PERSID", "BINPERSID")):
-            raise RefusedPickle(f"it refers to something outside the file, by {_OUTSIDE[name]}")
+            raise RefusedPickle(f"it refers to something outside the file, by {OUTSIDE[name]}")
         self._push(Described(PERSISTENT, (self._pop() if name == "BINPERSID" else argument,)))
 
     def _named(self, module: object, name: object) -> Named:

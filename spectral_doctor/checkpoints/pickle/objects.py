@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sized
 
-import torch
-from torch import Tensor
-
-from spectral_doctor.checkpoints import storages
-from spectral_doctor.checkpoints.pickle.machine import DICT, Described, MalformedPickle, Named, RefusedPickle
+from spectral_doctor.arrays import Array
+from spectral_doctor.checkpoints.pickle.descriptions import (
+    DICT,
+    PERSISTENT,
+    Described,
+    MalformedPickle,
+    Named,
+    RefusedPickle,
+    Stretch,
+)
+from spectral_doctor.checkpoints.pickle.storages import Storage, legacy_storage
+from spectral_doctor.checkpoints.pickle.tensors import LEAVES, Leaf, at_least, is_named
+from spectral_doctor.checkpoints.stores import InMemory, Source, Within
 
 DEEPEST_NESTING = 16
 DEEPEST_MODULE = 64
 MOST_PARTS = 1_000_000
 LONGEST_KEY = 500
 
-_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
-# Names of plain values, whose mention says nothing about a file.
-ORDINARY = frozenset(
-    {
-        "_codecs.encode",
-        "builtins.set",
-        "builtins.bytearray",
-        "__builtin__.set",
-        "__builtin__.bytearray",
-        "collections.OrderedDict",
-        "numpy.dtype",
-        "numpy.ndarray",
-        "torch.Size",
-        "torch.device",
-    }
+# Names of plain values and of what PyTorch keeps beside its tensors, whose mention says nothing about a file.
+_ORDINARY = re.compile(
+    r"_codecs\.encode|(builtins|__builtin__)\.(set|frozenset|bytearray|complex|slice|range)"
+    r"|collections\.(OrderedDict|defaultdict|Counter)|numpy\.(dtype|ndarray)|argparse\.Namespace"
+    r"|pathlib\.(_local\.)?\w*Path|datetime\.\w+|torch\.(Size|device|\w*Storage|[a-z]+\d*\w*)"
+    r"|torch\.serialization\._get_layout|torch\.storage\.\w+|torch\.nn\..*|torch\._utils\.\w+"
+    r"|torch\._tensor\._rebuild_from_type_v2"
 )
 _MODULE_COST = 10
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
-
-_Build = Callable[["Reader", Described], Tensor | float | int | None]
 
 
 class Reader:
     """Reads descriptions as values. What it does not understand becomes None and is never made.
 
     `made` are the names whose descriptions were understood. All work is counted, because a few hundred bytes
-    can describe a tree in which everything appears a billion times; `size` is that of the file, and no more bytes
-    than that become arrays.
+    can describe a tree in which everything appears a billion times; no more bytes than `source` has are copied.
+    `persistent` finds the storage, or the array, that a persistent id names.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, source: Source, persistent: Callable[[object], Storage | Array | None] | None = None) -> None:
         self.made: set[str] = set()
+        self.source = source
+        self._persistent = persistent
         self._left = MOST_PARTS
-        self._bytes_left = size
-        self._leaves: dict[int, Tensor | float | int | None] = {}
+        self._bytes_left = source.size
+        self._leaves: dict[int, Leaf] = {}
+        self._storages: dict[int, Storage | None] = {}
+        self._legacy: dict[Stretch, Storage] = {}
 
     def value(self, node: object, depth: int = DEEPEST_NESTING) -> object:
         """A node as a mapping with text keys, a tensor, or a plain value; None where it is another thing.
@@ -106,7 +109,7 @@ class Reader:
         if not isinstance(node, Described):
             return None
         pairs = node.pairs
-        if not pairs and _is_named(node.maker, ("collections",), "OrderedDict") and node.arguments:
+        if not pairs and is_named(node.maker, ("collections",), "OrderedDict") and node.arguments:
             pairs = _old_pairs(node.arguments[0])
         elif not pairs and node.maker is not DICT and not _is_dict_class(node.maker):
             return None
@@ -135,15 +138,18 @@ class Reader:
         for name, item in (*parameters.items(), *buffers.items()):
             self._spend(1)
             tensor = self._leaf(item) if isinstance(item, Described) else None
-            if isinstance(tensor, Tensor):
+            if isinstance(tensor, Array):
                 tensors[f"{prefix}{name}"] = tensor
         for name, item in modules.items():
             self._collect(item, f"{prefix}{name}.", tensors, depth - 1)
 
-    def _leaf(self, node: Described) -> Tensor | float | int | None:
+    def _leaf(self, node: Described) -> Leaf:
         if id(node) not in self._leaves:
             maker = node.maker
-            build = _LEAVES.get((maker.module, maker.name)) if isinstance(maker, Named) else None
+            if maker is PERSISTENT:
+                found = self._outside(node)
+                return found if isinstance(found, Array) else None
+            build = LEAVES.get((maker.module, maker.name)) if isinstance(maker, Named) else None
             if build is None:
                 return None
             # A description that contains itself finds this None, and ends.
@@ -152,100 +158,74 @@ class Reader:
             self._note(node)
         return self._leaves[id(node)]
 
-    def _built(self, build: _Build, node: Described) -> Tensor | float | int | None:
+    def _built(self, build: Callable[[Reader, Described], Leaf], node: Described) -> Leaf:
         try:
             return build(self, node)
         except (MalformedPickle, RefusedPickle):
             raise
-        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        except (RuntimeError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise MalformedPickle(f"'{node.maker}' describes what cannot be") from error
 
-    def tensor(self, node: Described) -> Tensor | None:
-        """A view of a storage: `torch._utils._rebuild_tensor` and the versions after it."""
-        storage, offset, size, stride, *rest = _at_least(node.arguments, 4)
-        flat = self._leaf(storage) if isinstance(storage, Described) else None
-        if not isinstance(flat, Tensor):
+    def _outside(self, node: Described) -> Storage | Array | None:
+        return self._persistent(node.arguments[0]) if self._persistent is not None else None
+
+    def array(self, node: object) -> Array | None:
+        """The array that a node describes; None where it describes another thing."""
+        leaf = self._leaf(node) if isinstance(node, Described) else None
+        return leaf if isinstance(leaf, Array) else None
+
+    def storage(self, node: object) -> Storage | None:
+        """The storage that a node describes: by a persistent id, or as a legacy torch file within the pickle."""
+        if not isinstance(node, Described):
             return None
-        if str(node.maker) == "torch._utils._rebuild_tensor_v3":
-            dtype = torch_dtype(rest[2]) if len(rest) > 2 else None
-            if dtype is None or flat.dtype is not torch.uint8 or flat.numel() % dtype.itemsize:
-                return None
-            flat = flat.view(dtype)
-        return storages.strided(flat, offset, plain_size(size), plain_size(stride))
+        if id(node) not in self._storages:
+            self._storages[id(node)] = self._found(node)
+        return self._storages[id(node)]
 
-    def storage(self, node: Described) -> Tensor | None:
-        """The bytes of a legacy torch file that hold one storage; the same bytes are read once."""
-        source = id(_at_least(node.arguments, 1)[0])
-        if source not in self._leaves:
-            blob = self._bytes(node.arguments[0])
-            self._leaves[source] = None if blob is None else storages.legacy_storage(blob)
-        known = self._leaves[source]
-        # The bytes are copied and no longer needed; a large file would otherwise be held twice.
-        node.arguments = ()
-        return known if isinstance(known, Tensor) else None
-
-    def parameter(self, node: Described) -> Tensor | None:
-        """A parameter is its tensor."""
-        data = _at_least(node.arguments, 1)[0]
-        tensor = self._leaf(data) if isinstance(data, Described) else None
-        return tensor if isinstance(tensor, Tensor) else None
-
-    def array(self, node: Described) -> Tensor | None:
-        """A NumPy array, from the state that was to be put into it."""
-        if not (isinstance(node.state, tuple) and len(node.state) == 5):
+    def _found(self, node: Described) -> Storage | None:
+        if node.maker is PERSISTENT:
+            found = self._outside(node)
+            return found if isinstance(found, Storage) else None
+        if not is_named(node.maker, ("torch.storage",), "_load_from_bytes"):
             return None
-        _, shape, dtype, fortran, raw = node.state
-        return self._array(shape, dtype, bool(fortran), raw)
+        self._note(node)
+        (blob,) = at_least(node.arguments, 1)[:1]
+        if isinstance(blob, Stretch):
+            if blob not in self._legacy:
+                self._legacy[blob] = legacy_storage(self.source, blob)
+            return self._legacy[blob]
+        inner = self.content(blob)
+        return None if inner is None else legacy_storage(inner, Stretch(0, inner.size))
 
-    def buffered_array(self, node: Described) -> Tensor | None:
-        """A NumPy array as protocol 5 writes it."""
-        raw, dtype, shape, order = _at_least(node.arguments, 4)[:4]
-        return self._array(shape, dtype, order == "F", raw)
-
-    def _array(self, shape: object, dtype: object, fortran: bool, source: object) -> Tensor | None:
-        return storages.numpy_array(shape, dtype, fortran, self._bytes(source))
-
-    def _bytes(self, node: object) -> bytes | bytearray | None:
-        """Bytes, also as protocol 2 spells them: text and the name of an encoding."""
-        source: str | bytes | bytearray
+    def content(self, node: object) -> Source | None:
+        """Bytes as a source of their own, also as protocol 2 spells them: text and the name of an encoding."""
         match node:
+            case Stretch(start=start, length=length):
+                return Within(self.source, start, length)
             case Described(maker=Named(module="_codecs", name="encode"), arguments=(str() as text, "latin1")):
-                source = text
-            case bytes() | bytearray():
-                source = node
-            case _:
-                return None
-        self._bytes_left -= len(source)
+                self._spend_bytes(len(text))
+                return InMemory(self.source, text.encode("latin-1", errors="replace"), text)
+            case str():
+                self._spend_bytes(len(node))
+                return InMemory(self.source, node.encode("latin-1", errors="replace"), node)
+            case bytes():
+                return InMemory(self.source, node)
+        return None
+
+    def _spend_bytes(self, count: int) -> None:
+        self._bytes_left -= count
         if self._bytes_left < 0:
             raise RefusedPickle("its arrays hold more bytes than the file, so they repeat each other")
-        return source.encode("latin-1", errors="replace") if isinstance(source, str) else source
-
-    def number(self, node: Described) -> float | int | None:
-        """A NumPy number."""
-        dtype, raw = _at_least(node.arguments, 2)[:2]
-        return storages.numpy_number(dtype, self._bytes(raw))
 
 
-_LEAVES: dict[tuple[str, str], _Build] = {
-    ("torch._utils", "_rebuild_tensor"): Reader.tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): Reader.tensor,
-    ("torch._utils", "_rebuild_tensor_v3"): Reader.tensor,
-    ("torch._utils", "_rebuild_parameter"): Reader.parameter,
-    ("torch._utils", "_rebuild_parameter_with_state"): Reader.parameter,
-    ("torch.storage", "_load_from_bytes"): Reader.storage,
-    **{(module, "_reconstruct"): Reader.array for module in _NUMPY},
-    **{(module, "scalar"): Reader.number for module in _NUMPY},
-    **{(module, "_frombuffer"): Reader.buffered_array for module in _NUMPY},
-}
+def is_ordinary(name: str) -> bool:
+    """Say whether a name is that of a plain value, or of PyTorch's own containers of values."""
+    return bool(_ORDINARY.fullmatch(name))
 
 
 def scanning_cost(values: Sized) -> int:
     """What it costs to look through a list once: little beside making parts of its values."""
     return len(values) // 100
-
-
-def _is_named(maker: object, modules: tuple[str, ...], name: str) -> bool:
-    return isinstance(maker, Named) and maker.module in modules and maker.name == name
 
 
 def _is_dict_class(maker: object) -> bool:
@@ -265,22 +245,3 @@ def _key(key: object) -> str | None:
     if isinstance(key, str):
         return key if len(key) <= LONGEST_KEY else None
     return str(key) if isinstance(key, int) and abs(key) < 2**63 else None
-
-
-def plain_size(size: object) -> object:
-    """A shape: a tuple, or the `torch.Size` that holds one."""
-    if isinstance(size, Described) and _is_named(size.maker, ("torch",), "Size") and size.arguments:
-        return size.arguments[0]
-    return size
-
-
-def torch_dtype(named: object) -> torch.dtype | None:
-    # Not getattr: torch imports rooms of its own when some names are asked for.
-    dtype = vars(torch).get(named.name) if isinstance(named, Named) and named.module == "torch" else None
-    return dtype if isinstance(dtype, torch.dtype) else None
-
-
-def _at_least(arguments: tuple[object, ...], count: int) -> tuple[object, ...]:
-    if len(arguments) < count:
-        raise MalformedPickle("a call without its arguments")
-    return arguments

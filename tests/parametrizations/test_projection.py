@@ -13,7 +13,7 @@ from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from spectral_doctor.errors import CompensationError, UsageError
-from spectral_doctor.parametrizations import ForwardRegularizer, SpectralRegularizer
+from spectral_doctor.parametrizations import ForwardCompensation, SpectralRegularizer
 from spectral_doctor.trajectory.monitor import SpectralMonitor
 
 WRAPS: dict[str, Callable[[nn.Module], nn.Module]] = {
@@ -172,7 +172,7 @@ def test_the_forward_form_keeps_the_optimizers_parameters(wrap: str) -> None:
     """Attached to a trained discriminator, the parameters that an optimizer holds are still its parameters."""
     module = discriminator(wrap)
     held = [parameter for parameter in module.parameters() if parameter.ndim > 1][:2]
-    ForwardRegularizer(module, "static")
+    ForwardCompensation(module, "static")
     remaining = list(module.parameters())
     for parameter in held:
         assert any(parameter is other for other in remaining)
@@ -185,7 +185,7 @@ def test_the_effective_spectrum_of_the_forward_form_is_examined() -> None:
     module = discriminator()
     update(module, 30)
     before = spectra(module)["2"]
-    ForwardRegularizer(module, "static")
+    ForwardCompensation(module, "static")
     relative = spectra(module)["2"]
     assert before[3] < 0.9
     np.testing.assert_allclose(relative[:4], 1.0, atol=TOLERATED)

@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from spectral_doctor.compensation import (
-    Compensated,
-    Compensation,
-    DynamicCompensation,
-    StaticCompensation,
-    compensate,
-    envelope_of,
-)
-from spectral_doctor.errors import CompensationError, UsageError, WeightError, listed
-from spectral_doctor.records import Kind, SkippedLayer, Spectrum
-from spectral_doctor.spectrum import spectrum_of
-from spectral_doctor.state_dicts.matrices import LayerWeight, StoredLayer, collect_stored
-from spectral_doctor.state_dicts.refolding import store_matrices
+from spectral_doctor.arrays import Array, live_arrays
+from spectral_doctor.compensation import Compensation, DynamicCompensation, StaticCompensation, envelope_of
+from spectral_doctor.errors import CompensationError, NonFiniteWeight, UsageError, WeightError, listed
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import spectra_of
+from spectral_doctor.state_dicts.compensating import LayerChange, project, treated_layers
+from spectral_doctor.state_dicts.matrices import LayerWeight, collect_stored
 
 MODES = ("static", "dynamic")
 SCALES = ("hold", "one", "free")
-_TREATED = (Kind.CONVOLUTION, Kind.TRANSPOSED, Kind.LINEAR)
-
-
-@dataclass(frozen=True)
-class LayerChange:
-    """What a compensation did to one layer: its spectra before and after, and how many values it raised."""
-
-    layer: str
-    before: Spectrum
-    after: Spectrum
-    raised: int
-
-
-def project(
-    tensors: Mapping[str, Tensor],
-    choose: Callable[[LayerWeight], Compensation],
-    *,
-    exclude: Sequence[str] = (),
-    dry_run: bool = False,
-) -> tuple[tuple[LayerChange, ...], tuple[SkippedLayer, ...]]:
-    """Compensate a discriminator's stored weights (dotted name → tensor) in place.
-
-    Linear and convolutional layers of rank 2 and more are treated, each by the compensation that `choose`
-    returns for it; the others come back as skipped, with the reason. With `dry_run` nothing is written.
-    """
-    stored, skipped = collect_stored(tensors, exclude=exclude)
-    changes: list[LayerChange] = []
-    left = list(skipped)
-    for layer in stored:
-        reason = _untreated(layer.layers[0])
-        if reason:
-            left.append(SkippedLayer(layer.stored.layer, reason))
-            continue
-        try:
-            results = [compensate(item.matrix, choose(item)) for item in layer.layers]
-            if not dry_run and any(_moved(result) for result in results):
-                store_matrices([result.matrix for result in results], layer)
-        except WeightError as error:
-            left.append(SkippedLayer(layer.stored.layer, str(error)))
-            continue
-        changes += [_change(item, result) for item, result in zip(layer.layers, results, strict=True)]
-    return tuple(changes), tuple(left)
 
 
 class SpectralRegularizer:
@@ -111,10 +63,9 @@ class SpectralRegularizer:
         self.calls += 1
         return self.project() if self.calls % self.interval == 0 else ()
 
-    @torch.no_grad()
     def project(self) -> tuple[LayerChange, ...]:
         """Project now."""
-        changes, _ = project(self.discriminator.state_dict(), self._compensation, exclude=self.exclude)
+        changes, _ = project(self._arrays(), self._compensation, exclude=self.exclude)
         return changes
 
     def state_dict(self) -> dict[str, Any]:
@@ -141,44 +92,29 @@ class SpectralRegularizer:
         self.calls, self.reference = int(state["calls"]), dict(state["reference"])
         self.envelope = {name: tuple(values.tolist()) for name, values in state["envelope"].items()}
 
-    def _compensation(self, weight: LayerWeight) -> Compensation:
+    def _arrays(self) -> dict[str, Array]:
+        return live_arrays(self.discriminator.state_dict())
+
+    def _compensation(self, weight: LayerWeight, present: Spectrum) -> Compensation:
         scale = {"hold": self.reference.get(weight.name), "one": 1.0, "free": None}[self.scale]
         if self.mode == "static":
             return StaticCompensation(self.fraction, scale)
-        if self.rising or weight.name not in self.envelope:
-            present = spectrum_of(weight.matrix)
-            known = self.envelope.get(weight.name)
-            spectra = [present] if known is None else [present, Spectrum(known)]
+        known = self.envelope.get(weight.name)
+        if self.rising or known is None:
             if known is not None and len(known) != present.size:
                 raise CompensationError(f"an envelope of {len(known)} values for a matrix of rank {present.size}")
-            self.envelope[weight.name] = envelope_of(spectra)
+            self.envelope[weight.name] = envelope_of([present] if known is None else [present, Spectrum(known)])
         return DynamicCompensation(self.envelope[weight.name], scale)
 
     def _sigma_max(self) -> dict[str, float]:
-        stored, _ = collect_stored(self.discriminator.state_dict(), exclude=self.exclude)
+        stored, _ = collect_stored(self._arrays(), exclude=self.exclude)
+        weights = [weight for layer in treated_layers(stored) for weight in layer.layers]
         sigma: dict[str, float] = {}
-        for item in (layer for member in stored for layer in member.layers if not _untreated(layer)):
-            value = spectrum_of(item.matrix).sigma_max
-            if value > 0:
-                sigma[item.name] = value
+        for weight, measured in zip(weights, spectra_of(weights), strict=True):
+            if isinstance(measured, WeightError):
+                raise measured
+            if measured.spectrum is None:
+                raise NonFiniteWeight(measured.non_finite, math.prod(weight.matrix_shape))
+            if measured.spectrum.sigma_max > 0:
+                sigma[weight.name] = measured.spectrum.sigma_max
         return sigma
-
-
-def _untreated(weight: LayerWeight) -> str:
-    """Say why a layer is not treated; the empty string where it is."""
-    if weight.kind not in _TREATED:
-        return f"{weight.kind.value}: not treated"
-    return "rank 1: nothing to raise" if min(weight.matrix.shape) < 2 else ""
-
-
-def _moved(result: Compensated) -> bool:
-    return result.before.values != result.after.values
-
-
-def _change(weight: LayerWeight, result: Compensated) -> LayerChange:
-    return LayerChange(weight.name, result.before, result.after, result.raised)
-
-
-def treated_layers(stored: Sequence[StoredLayer]) -> tuple[StoredLayer, ...]:
-    """Those of some stored layers that a compensation treats."""
-    return tuple(layer for layer in stored if not _untreated(layer.layers[0]))

@@ -19,7 +19,7 @@ from spectral_doctor.spectrum import singular_system
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-class SpectralRegularization(nn.Module):
+class RaisedSpectrum(nn.Module):
     """W ↦ W_SR = (W + ΔW)/σ_1, ΔW = Σ_{k≥2} (floor_k·σ_1 − σ_k)₊ u_k v_kᵀ (arXiv 1908.10999, eqs. 5 to 9).
 
     `floor` is 1 for the first i values and 0 behind them (static), or the envelope γ (dynamic), which rises in
@@ -127,7 +127,7 @@ def spectral_regularization(
         raise CompensationError(f"{type(module).__name__} has no parameter '{name}'")
     axis = 1 if isinstance(module, _TRANSPOSED) else 0
     chosen = compensation if compensation is not None else StaticCompensation()
-    parametrization = SpectralRegularization(weight, chosen, interval, axis).train(module.training)
+    parametrization = RaisedSpectrum(weight, chosen, interval, axis).train(module.training)
     # The parametrisation is registered without a forward pass, so that it has not moved before training does.
     parametrize.register_parametrization(module, name, parametrization, unsafe=True)
     module.register_load_state_dict_pre_hook(_Translation(name))  # type: ignore[no-untyped-call]
@@ -180,11 +180,11 @@ def _take_off_spectral_norm(module: nn.Module, name: str) -> None:
         chain = module.parametrizations[name]  # type: ignore[index]
         if len(chain) == 1 and type(chain[0]).__name__ == "_SpectralNorm":
             parametrize.remove_parametrizations(module, name, leave_parametrized=False)
-        elif any(isinstance(item, SpectralRegularization) for item in chain):
+        elif any(isinstance(item, RaisedSpectrum) for item in chain):
             raise CompensationError(f"'{name}' is spectrally regularised already")
 
 
-class ForwardRegularizer:
+class ForwardCompensation:
     """Spectral regularisation attached to every linear and convolutional layer of a discriminator, rank 2 and more.
 
     The arguments are those of `SpectralRegularizer`, and `interval` counts training passes. Envelope and

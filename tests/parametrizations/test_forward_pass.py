@@ -22,7 +22,7 @@ from spectral_doctor import parametrizations
 from spectral_doctor.compensation import Compensation, DynamicCompensation, StaticCompensation
 from spectral_doctor.errors import CompensationError
 from spectral_doctor.parametrizations import remove_spectral_regularization
-from spectral_doctor.parametrizations.regularization import SpectralRegularization
+from spectral_doctor.parametrizations.forward_pass import RaisedSpectrum
 
 
 def spectral_regularization(module: nn.Module, *arguments: Any, **options: Any) -> Any:
@@ -85,7 +85,7 @@ def test_values_and_gradient_are_the_formulas(make: Callable[[], Any], kind: int
 def test_the_gradient_is_that_of_finite_differences_with_frozen_vectors() -> None:
     """Central differences of W_SR, whose vectors stay those of the point, in float64."""
     torch.manual_seed(0)
-    layer = SpectralRegularization(torch.randn(4, 6).double(), StaticCompensation(0.5)).eval()
+    layer = RaisedSpectrum(torch.randn(4, 6).double(), StaticCompensation(0.5)).eval()
     weight = torch.randn(4, 6).double()
     layer.left, _, layer.right = layer.system(weight)
     assert torch.autograd.gradcheck(layer, weight.clone().requires_grad_())
@@ -95,7 +95,7 @@ def test_the_papers_gradient_differs_from_that_of_spectral_norm() -> None:
     """The negative of the two above: without ΔW the gradient is another one."""
     torch.manual_seed(0)
     weight = torch.randn(4, 6).double().requires_grad_()
-    none, half = (SpectralRegularization(weight, StaticCompensation(fraction)).eval() for fraction in (0.0, 0.5))
+    none, half = (RaisedSpectrum(weight, StaticCompensation(fraction)).eval() for fraction in (0.0, 0.5))
     plain, raised = (torch.autograd.grad((layer(weight) ** 3).sum(), weight)[0] for layer in (none, half))
     assert not torch.allclose(plain, raised, atol=1e-3)
 

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import torch
-from torch import Tensor
-from torch.serialization import safe_globals
+import numpy as np
 
-from spectral_doctor.checkpoints.archives import check_archive
-from spectral_doctor.checkpoints.pickle.machine import Described, Machine, MalformedPickle, Named, RefusedPickle
-from spectral_doctor.checkpoints.pickle.objects import LONGEST_KEY, Reader, plain_size, torch_dtype
-from spectral_doctor.checkpoints.pickle.storages import is_count, whole_numbers
-from spectral_doctor.checkpoints.placeholders import PLACEHOLDERS
+from spectral_doctor.arrays import Array, Computed, Strided
+from spectral_doctor.checkpoints.formats.base import Contents, Format, Tree
+from spectral_doctor.checkpoints.formats.torch_zip import TorchZip
+from spectral_doctor.checkpoints.pickle.descriptions import Described, MalformedPickle, Named, RefusedPickle
+from spectral_doctor.checkpoints.pickle.machine import Machine
+from spectral_doctor.checkpoints.pickle.objects import LONGEST_KEY, Reader
+from spectral_doctor.checkpoints.pickle.storages import is_count, shape_of, whole_numbers
+from spectral_doctor.checkpoints.pickle.tensors import plain_size, torch_dtype
 from spectral_doctor.checkpoints.steps import STEP_KEYS
+from spectral_doctor.checkpoints.stores import Source, Within
+from spectral_doctor.elements import ElementType, Values
 from spectral_doctor.errors import UnreadableCheckpoint, UnsafeCheckpoint, listed
 
 METADATA = ".metadata"
@@ -62,34 +63,6 @@ _ALLOWED = frozenset(
 )
 
 
-class Store(Protocol):
-    """Where the files of a folder lie: on this disk, or elsewhere."""
-
-    def size(self, name: str) -> int | None:
-        """The size of a file of the folder; None where it is missing."""
-
-    def read(self, name: str, start: int, length: int) -> bytes:
-        """The bytes of a file from `start` on, as many as there are up to `length`."""
-
-
-class LocalStore:
-    """A folder on this disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def size(self, name: str) -> int | None:
-        """The size of a file; None where it is missing."""
-        path = self._folder / name
-        return path.stat().st_size if path.is_file() else None
-
-    def read(self, name: str, start: int, length: int) -> bytes:
-        """The bytes of a file from `start` on."""
-        with (self._folder / name).open("rb") as file:
-            file.seek(start)
-            return file.read(length)
-
-
 @dataclass(frozen=True)
 class _Piece:
     """A part of a tensor, or a plain value: where its bytes lie, and its place in the tensor."""
@@ -101,51 +74,44 @@ class _Piece:
     sizes: tuple[int, ...] = ()
 
 
-class DistributedCheckpoint:
-    """The tree of a folder: tensors without values, which `fetch` reads, and the plain values that name a step.
+class DistributedFolder(Format):
+    """A folder with a `.metadata`, which is the file that is opened; the shards lie beside it."""
 
-    Raises `UnreadableCheckpoint` or `UnsafeCheckpoint`.
-    """
+    name = "torch.distributed checkpoint folder"
+    rewriting_remedy = (
+        "Convert it where it was made, and treat that file: "
+        "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt."
+    )
 
-    def __init__(self, path: Path | str, store: Store) -> None:
-        self._path, self._store = path, store
-        self._pieces: dict[int, tuple[Tensor, tuple[_Piece, ...]]] = {}
+    def accept(self, source: Source) -> bool:
+        """A pickle of that name."""
+        return source.name == METADATA and source.head[:1] == b"\x80"
+
+    def open(self, source: Source) -> Contents:
+        """Read what `.metadata` describes; a tensor is put together from its pieces when it is read."""
         try:
-            self.tree = self._read_tree()
+            return Contents(_Folder(source).tree())
         except MalformedPickle as error:
-            raise UnreadableCheckpoint(path, f"its {METADATA} cannot be followed: {error}") from error
+            raise UnreadableCheckpoint(_named(source), f"its {METADATA} cannot be followed: {error}") from error
         except RefusedPickle as error:
-            raise UnsafeCheckpoint(path, f"in its {METADATA}, {error}", _CONVERT) from error
-        except OSError as error:
-            raise UnreadableCheckpoint(path, error.strerror or str(error)) from error
+            raise UnsafeCheckpoint(_named(source), f"in its {METADATA}, {error}", _CONVERT) from error
 
-    def fetch(self, tensor: Tensor) -> Tensor:
-        """Read the values of a tensor of the tree, put together from its pieces."""
-        known = self._pieces.get(id(tensor))
-        if known is None:
-            return tensor
-        if len(known[1]) == 1:
-            return self._part(known[1][0], tensor)
-        whole, seen = torch.empty(tensor.shape, dtype=tensor.dtype), torch.zeros(tensor.shape, dtype=torch.bool)
-        for piece in known[1]:
-            place = tuple(slice(start, start + size) for start, size in zip(piece.offsets, piece.sizes, strict=True))
-            whole[place], seen[place] = self._part(piece, tensor), True
-        if not bool(seen.all()):
-            raise UnreadableCheckpoint(self._path, f"its pieces do not cover a tensor of shape {tuple(tensor.shape)}")
-        return whole
 
-    def _part(self, piece: _Piece, tensor: Tensor) -> Tensor:
-        part = self._load(piece)
-        if not isinstance(part, Tensor) or part.shape != piece.sizes or part.dtype != tensor.dtype:
-            raise UnreadableCheckpoint(self._path, f"a piece in '{piece.name}' is not what {METADATA} says")
-        return part
+def _named(source: Source) -> str:
+    return str(source.beside.folder)
 
-    def _read_tree(self) -> dict[str, object]:
-        size = self._store.size(METADATA)
-        if size is None:
-            raise UnreadableCheckpoint(self._path, f"its {METADATA} is missing")
-        machine, reader = Machine(), Reader(size)
-        root = machine.run(io.BytesIO(self._store.read(METADATA, 0, size)))
+
+class _Folder:
+    """One folder while its description is read."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._store, self._path = source, source.beside, _named(source)
+
+    def tree(self) -> dict[str, object]:
+        """The tensors, lazily, and the plain values that name a step."""
+        size = self._source.size
+        machine, reader = Machine(), Reader(self._source)
+        root = machine.run(io.BytesIO(self._source.read(0, size)), size)
         foreign = sorted(name for name in machine.names if name not in _ALLOWED and not _is_dtype(name))
         if foreign:
             raise RefusedPickle(f"it contains {listed(foreign)}, which such a file does not need")
@@ -169,7 +135,7 @@ class DistributedCheckpoint:
         if entry.maker.name != "TensorStorageMetadata":
             piece = places.get(None)
             wanted = piece is not None and key in STEP_KEYS and piece.length <= LARGEST_VALUE
-            return self._load(piece) if wanted and piece is not None else None
+            return self._value(piece) if wanted and piece is not None else None
         fields = reader.state_of(entry) or {}
         properties = fields.get("properties")
         state = properties.state if isinstance(properties, Described) else None
@@ -177,17 +143,38 @@ class DistributedCheckpoint:
         shape, chunks = _shape(fields.get("size")), fields.get("chunks")
         if dtype is None or shape is None or not isinstance(chunks, list):
             raise MalformedPickle(f"'{key}' has no shape or type")
+        if shape_of(shape) is None:
+            raise MalformedPickle(f"'{key}' has the shape {shape}, which cannot be")
         pieces = tuple(_placed(reader, key, chunk, places, shape) for chunk in chunks)
         held = sum(math.prod(piece.sizes) for piece in pieces)
         fits = all(math.prod(piece.sizes) * dtype.itemsize <= piece.length for piece in pieces)
         if held != math.prod(shape) or not fits:
             raise RefusedPickle(f"'{key}' of shape {shape} claims more, or other, values than its pieces hold")
-        try:
-            tensor = torch.empty(shape, dtype=dtype, device="meta")
-        except RuntimeError as error:
-            raise MalformedPickle(f"'{key}' has the shape {shape}, which cannot be") from error
-        self._pieces[id(tensor)] = (tensor, pieces)
-        return self.fetch(tensor) if key in STEP_KEYS and held == 1 else tensor
+        array = Computed(lambda: self._joined(pieces, dtype, shape), dtype, shape, "distributed")
+        if key in STEP_KEYS and held == 1:
+            return array.read().reshape(()).item()
+        return array
+
+    def _joined(self, pieces: Sequence[_Piece], dtype: ElementType, shape: tuple[int, ...]) -> Values:
+        if len(pieces) == 1 and pieces[0].sizes == shape:
+            return self._part(pieces[0], dtype).read()
+        parts = [(piece, self._part(piece, dtype).read()) for piece in pieces]
+        whole = np.empty(shape, dtype=parts[0][1].dtype if parts else dtype.raw)
+        seen = np.zeros(shape, dtype=np.bool_)
+        for piece, values in parts:
+            place = tuple(slice(start, start + size) for start, size in zip(piece.offsets, piece.sizes, strict=True))
+            whole[place], seen[place] = values, True
+        if not bool(seen.all()):
+            raise UnreadableCheckpoint(self._path, f"its pieces do not cover a tensor of shape {shape}")
+        return whole
+
+    def _part(self, piece: _Piece, dtype: ElementType) -> Array:
+        part = self._load(piece).get("tensor")
+        if not isinstance(part, Array) or part.shape != piece.sizes or part.element.name != dtype.name:
+            raise UnreadableCheckpoint(self._path, f"a piece in '{piece.name}' is not what {METADATA} says")
+        if isinstance(part, Strided) and part.overlaps:
+            raise UnsafeCheckpoint(self._path, f"a piece in '{piece.name}' claims more values than it holds", _CONVERT)
+        return part
 
     def _check_places(self, pieces: Sequence[_Piece]) -> None:
         """Every piece lies in a file of this folder, and no two lie over each other."""
@@ -208,26 +195,20 @@ class DistributedCheckpoint:
             if end > size:
                 raise UnreadableCheckpoint(self._path, f"its shard '{name}' ends after {size} of {end} bytes")
 
-    def _load(self, piece: _Piece) -> object:
-        """One saved piece: a PyTorch file that lies in another file; only tensors and plain values are loaded."""
-        try:
-            stream = io.BytesIO(self._store.read(piece.name, piece.start, piece.length))
-            check_archive(self._path, stream, stored_only=True)
-            stream.seek(0)
-            with safe_globals(list(PLACEHOLDERS)):
-                part = torch.load(stream, map_location="cpu", weights_only=True)
-        except zipfile.BadZipFile as error:
-            raise UnreadableCheckpoint(self._path, f"a piece in '{piece.name}' is not a PyTorch file") from error
-        except (UnsafeCheckpoint, MemoryError):
-            raise
-        except Exception as error:  # a damaged pickle can raise anything on its way through torch's reader
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UnreadableCheckpoint(self._path, f"a piece in '{piece.name}': torch.load says: {reason}") from error
-        if isinstance(part, Tensor) and part.numel() * part.element_size() > piece.length:
-            raise UnsafeCheckpoint(self._path, f"a piece in '{piece.name}' claims more values than it holds", _CONVERT)
-        return part
+    def _value(self, piece: _Piece) -> object:
+        """A plain value that was saved as a piece of its own."""
+        inner = Within(self._store.open(piece.name), piece.start, piece.length)
+        return _PIECE.plain_value(inner) if _PIECE.accept(inner) else None
+
+    def _load(self, piece: _Piece) -> Tree:
+        """One saved piece: a PyTorch file that lies in another file."""
+        inner = Within(self._store.open(piece.name), piece.start, piece.length)
+        if not _PIECE.accept(inner):
+            raise UnreadableCheckpoint(self._path, f"a piece in '{piece.name}' is not a PyTorch file")
+        return _PIECE.open(inner).tree
 
 
+_PIECE = TorchZip()
 _CONVERT = (
     "If you trust the folder, convert it where it was made: "
     "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt."
