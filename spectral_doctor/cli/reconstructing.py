@@ -20,7 +20,7 @@ def reconstructions(inspection: Inspection, name: str | None, assignments: list[
     from spectral_doctor.veegan.reconstruction import examine_generator
 
     found: dict[str, Reconstruction] = {}
-    for last in sorted({diagnosis.trajectory.checkpoints[-1] for diagnosis in inspection.diagnoses}):
+    for last in sorted({str(item.trajectory.checkpoints[-1].location) for item in inspection.diagnoses}):
         path = Path(last)
         if not path.is_file():
             raise UsageError(f"--reconstruct: {printable(path)} is not there; a history alone holds no generator.")
