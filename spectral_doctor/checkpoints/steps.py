@@ -1,11 +1,9 @@
-"""What file and folder names say: whose weights these are, which run, and which step."""
+"""What file and folder names say: which run, and which step."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import Enum
-from itertools import pairwise
 from pathlib import Path
 
 from torch import Tensor
@@ -15,9 +13,6 @@ from spectral_doctor.records import RemotePath, StepClue
 _SUFFIXES = re.compile(
     r"(\.(pth|pt|ckpt|pkl|bin|npz|safetensors|tar|model|state|th|index\.json|json))+$", re.IGNORECASE
 )
-_WORD = re.compile(r"\d+[dDgG](?![A-Za-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_DISCRIMINATOR_WORDS = frozenset({"d", "netd", "disc", "discriminator", "discriminators", "critic", "dis", "do"})
-_GENERATOR_WORDS = frozenset({"g", "netg", "gen", "generator", "generators"})
 BARE_NUMBER = "a number in the"
 _NO_STEP = frozenset({"2333333"})
 _TIMELESS = re.compile(r"(?:^|[-_. ])(latest|last|best|final|current|newest)(?:\d*)(?=$|[-_. ])", re.IGNORECASE)
@@ -42,41 +37,9 @@ _SNAPSHOT = re.compile(r"^network-snapshot-(\d+)$")
 _BARE = re.compile(r"(?:^|[-_. =])(\d+)(?=$|[-_. ])")
 
 
-class Role(Enum):
-    """Whose weights a file name says it holds."""
-
-    DISCRIMINATOR = "discriminator"
-    GENERATOR = "generator"
-    UNKNOWN = "unknown"
-
-
 def stem(path: Path | RemotePath) -> str:
     """The file's name without the endings that weight files carry (`do_00500000` has none)."""
     return _SUFFIXES.sub("", path.name)
-
-
-def file_role(path: Path | RemotePath) -> tuple[Role, str]:
-    """Tell from the file's name, else from its folder's, whose weights it holds; and say from which."""
-    for name, where in (
-        (stem(path), f"file name '{path.name}'"),
-        (path.parent.name, f"folder '{path.parent.name}'"),
-    ):
-        role = _role_of(name)
-        if role is not Role.UNKNOWN:
-            return role, where
-    if _BY_INDEX.match(stem(path)) and stem(path).endswith("_1"):
-        return Role.DISCRIMINATOR, f"file name '{path.name}': the second model of an accelerate checkpoint"
-    return Role.UNKNOWN, ""
-
-
-def _role_of(name: str) -> Role:
-    words = [word.lower() for word in _WORD.findall(name)]
-    pairs = [first + second for first, second in pairwise(words)]
-    discriminator = any(word in _DISCRIMINATOR_WORDS for word in words + pairs)
-    generator = any(word in _GENERATOR_WORDS for word in words + pairs)
-    if discriminator == generator:
-        return Role.UNKNOWN
-    return Role.DISCRIMINATOR if discriminator else Role.GENERATOR
 
 
 def step_clues(path: Path | RemotePath, tree: Mapping[str, object]) -> tuple[StepClue, ...]:
