@@ -15,12 +15,13 @@ _VECTOR = re.compile(r"(\w+_)?v\d*")
 _CHANNELS_LAST = re.compile(r"(depthwise_|pointwise_)?kernel(:\d+)?")
 _RAISING = frozenset(
     {"up", "ups", "upsample", "upsampling", "upsampler", "upscale", "upconv", "deconv", "deconvs", "transpose"}
-    | {"transposed", "convtranspose", "convt", "tconv", "pixel", "shuffle", "shuffler", "tail", "decoder", "decode", "dec"}
+    | {"transposed", "convtranspose", "convt", "tconv", "pixel", "shuffle", "shuffler", "decoder", "decode", "dec"}
 )
 _JUDGING_OTHERWISE = frozenset(
-    {"classifier", "classification", "logits", "fc", "regressor", "actor", "policy", "value", "encoder", "enc", "mu"}
-    | {"quantizer", "tokenizer", "embeddings", "detector", "segmentation", "rnn", "lstm", "gru"}
+    {"classifier", "classification", "cls", "regressor", "regression", "encoder", "quantizer", "tokenizer", "detector"}
+    | {"segmentation", "lm", "vocoder", "denoiser", "reward"}
 )
+_PLAYING = frozenset({"actor", "policy", "value", "vf", "qf", "q"})
 
 
 class Look(Enum):
@@ -100,11 +101,12 @@ def look_of(tensors: Mapping[str, Array]) -> Look:
     weights = weights_of(tensors)
     convolutions = [weight for weight in weights if weight.is_convolution]
     words = {word for name in tensors for word in words_of(name)}
+    outer = {word for name in tensors for word in words_of(name.partition(".")[0])}
     if len(weights) < 2:
         return Look.UNCLEAR
     if _raises_resolution(convolutions, words) or _fans_out(weights, convolutions):
         return Look.GENERATOR
-    if weights[-1].outputs != 1 or not words.isdisjoint(_JUDGING_OTHERWISE):
+    if weights[-1].outputs != 1 or not words.isdisjoint(_JUDGING_OTHERWISE) or not outer.isdisjoint(_PLAYING):
         return Look.UNCLEAR
     likely = _narrows(weights, convolutions) if convolutions else len(weights) >= 3 and weights[0].inputs > 1
     return Look.DISCRIMINATOR if likely else Look.UNCLEAR
@@ -124,12 +126,8 @@ def _raises_resolution(convolutions: Sequence[Weight], words: set[str]) -> bool:
 def _fans_out(weights: Sequence[Weight], convolutions: Sequence[Weight]) -> bool:
     """Whether it turns a few numbers into many: by a dense layer before its convolutions, or as a dense network."""
     if convolutions:
-        return weights[0] not in convolutions and weights[0].outputs > 8 * weights[0].inputs and not _is_last_dense(weights)
+        return weights[0] not in convolutions and weights[0].outputs > 8 * weights[0].inputs and weights[-1].is_convolution
     return weights[-1].outputs > weights[0].inputs
-
-
-def _is_last_dense(weights: Sequence[Weight]) -> bool:
-    return not weights[-1].is_convolution
 
 
 def _narrows(weights: Sequence[Weight], convolutions: Sequence[Weight]) -> bool:
@@ -137,12 +135,13 @@ def _narrows(weights: Sequence[Weight], convolutions: Sequence[Weight]) -> bool:
     trunk = [weight for weight in convolutions if weight is not weights[-1]]
     if not trunk:
         return False
-    widths = [weight.outputs for weight in trunk]
-    dense = [weight for weight in weights if not weight.is_convolution]
-    if not weights[-1].is_convolution:
-        # Small kernels and several dense layers at the end are what classifiers are built of.
-        hidden = len(dense) > 1 and max(weight.extent for weight in trunk) <= 3
-        return not hidden and widths[-1] >= widths[0] / 2
+    wide = [weight for weight in trunk if weight.extent > 1] or trunk
+    widths = [weight.outputs for weight in wide]
+    dense = len(weights) - 1 - weights.index(convolutions[-1])
+    if dense:
+        # Small kernels, or layers that are called fc, and several dense layers: classifiers are built so.
+        small = sum(weight.extent <= 3 for weight in wide) * 2 > len(wide)
+        classifying = (small + ("fc" in words_of(weights[-1].layer)) + (dense > 1)) >= 2
+        return not classifying and widths[-1] >= widths[0] / 2
     # A network that ends in a map must widen: those that restore or make images and sounds keep or lose width.
-    before = [weight.outputs for weight in trunk if weight.extent > 1] or widths
-    return max(before) >= 2 * before[0] and before[-1] >= max(before) / 2 and trunk[0].inputs <= before[0]
+    return max(widths) >= 2 * widths[0] and widths[-1] >= max(widths) / 2 and trunk[0].inputs <= widths[0]
