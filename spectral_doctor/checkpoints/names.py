@@ -23,7 +23,7 @@ _TIMELESS = "latest|last|best|final|current|newest"
 
 
 class Standing(Enum):
-    """How a name gives a number: where `--step` says, with its unit, alone, as a folder's whole name, glued to a word, or as a time."""
+    """How a name gives a number: by `--step`, with its unit, alone, as a whole folder, glued to a word, as a time."""
 
     TOLD = "told"
     SAID = "said"
