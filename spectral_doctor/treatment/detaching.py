@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
-from spectral_doctor.checkpoints.steps import Role, file_role
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.errors import NothingToExamine, UsageError, listed, printable
 from spectral_doctor.state_dicts.networks import find_discriminators, find_generator
+from spectral_doctor.state_dicts.words import Role, file_role
 from spectral_doctor.training.folder import read_state, saved_states, state_bytes
 
 
