@@ -235,6 +235,15 @@ def live_arrays(state: Mapping[str, object]) -> dict[str, Array]:
     return {name: Live(tensor) for name, tensor in state.items() if _is_tensor(tensor)}
 
 
+def tensor_of(array: Array) -> Tensor:
+    """A PyTorch tensor of its own memory with an array's values, in its type. Raises what `read` raises."""
+    import torch
+
+    tensor = torch.from_numpy(np.array(array.read(), order="C"))
+    kind = getattr(torch, array.element.name, None)
+    return tensor if kind is None else tensor.to(kind)
+
+
 def values_of(matrix: Array | Values | Tensor) -> Values:
     """The values of an array in whatever hands: a stored one, NumPy's, or a PyTorch tensor.
 

@@ -88,6 +88,17 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A file that could not be used: its name, and the reason, which may be that of many files."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}" if self.name else self.reason
+
+
+@dataclass(frozen=True)
 class RemotePath:
     """A file, or a folder that is one checkpoint, by its URL."""
 

@@ -15,7 +15,7 @@ from spectral_doctor.checkpoints.formats import Tree, format_of
 from spectral_doctor.checkpoints.formats.base import Closed, Format
 from spectral_doctor.checkpoints.stores import LocalFile
 from spectral_doctor.checkpoints.writing import replace_with
-from spectral_doctor.errors import UnwritableCheckpoint
+from spectral_doctor.errors import OutputNotWritable
 
 Edit = Callable[[Tree], None]
 
@@ -24,7 +24,7 @@ def rewrite_checkpoint(path: Path, output: Path, edit: Edit) -> None:
     """Write `path` to `output` with the arrays that `edit` changes by `Array.write`; the input is only read.
 
     The output is there wholly or not at all. Raises what opening raises, `UnwritableCheckpoint` for a format that
-    cannot be rewritten, or a place that cannot be written, and what `edit` raises.
+    cannot be rewritten, `OutputNotWritable`, and what `edit` raises.
     """
     source = LocalFile(path / ".metadata" if path.is_dir() else path)
     file_format = format_of(source)
@@ -35,7 +35,7 @@ def rewrite_checkpoint(path: Path, output: Path, edit: Edit) -> None:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent)
     except OSError as error:
-        raise UnwritableCheckpoint(output, "it cannot be written there", error.strerror or str(error)) from error
+        raise OutputNotWritable(output, error) from error
     os.close(handle)
     temporary = Path(name)
     try:

@@ -10,6 +10,12 @@ DiscriminatorKey = Annotated[
     str | None,
     typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator, e.g. 'state_dict.D'."),
 ]
+StepPattern = Annotated[
+    str | None,
+    typer.Option(
+        "--step", metavar="REGEX", help="Where the step stands in a path: the first group, or all that matches."
+    ),
+]
 ExcludedLayers = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", help="Leave out layers whose name matches; may be repeated."),

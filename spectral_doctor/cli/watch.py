@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern
 from spectral_doctor.errors import MissingPath, NoCheckpoints, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.gate.settings import FailOn
@@ -66,6 +66,7 @@ def watch(
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file.")] = None,
     discriminator: DiscriminatorKey = None,
+    step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
 ) -> None:
     """Follow a run that is training: examine every new checkpoint once, and say what is found."""
@@ -76,6 +77,7 @@ def watch(
             "ignore": ignore,
             "level": level,
             "discriminator": discriminator,
+            "step": step_pattern,
             "exclude": exclude,
         }
         # A run that has just begun covers little, and a baseline is for what is finished: both are for check.
@@ -111,6 +113,7 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
         folder,
         discriminator=wishes.settings.discriminator,
         exclude=wishes.settings.exclude,
+        step=wishes.settings.step,
         observations=_earlier(wishes.history),
     )
     with _signals() as received, View(folder) as view:
@@ -212,8 +215,8 @@ def _execute(arguments: Sequence[str], group: tuple[Problem, ...], outcome: Chec
         "DISCRIMINATOR": printable(problem.discriminator),
         "LAYERS": " ".join(printable(item.layer) for item in group if item.layer),
         "STEP": "" if problem.step is None else str(problem.step),
-        "PATH": problem.checkpoint,
-        "RESUME_FROM": (named[0].resume_from or "") if named else "",
+        "PATH": "" if problem.checkpoint is None else str(problem.checkpoint.location),
+        "RESUME_FROM": str(named[0].resume_from or "") if named else "",
         "MESSAGE": group_sentence(group),
     }
     environment = {**os.environ, **{f"{FINDING_PREFIX}{key}": value for key, value in facts.items()}}

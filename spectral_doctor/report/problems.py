@@ -10,6 +10,7 @@ from spectral_doctor.errors import listed, printable
 from spectral_doctor.gate.judging import coverage_words
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
 from spectral_doctor.gate.rules import RULES, Level
+from spectral_doctor.records import CheckpointRef, RemotePath
 
 
 def title(problem: Problem) -> str:
@@ -55,11 +56,16 @@ def group_sentence(group: Sequence[Problem]) -> str:
     return f"{printable(first.discriminator)}: {len(group)} layers: {names}. {example}"
 
 
-def relative_path(path: str, root: str) -> str:
-    """A path as a report shows it: from `root` with `/` between, or its last name where it lies outside."""
-    if not path:
+def relative_path(checkpoint: CheckpointRef | None, root: str) -> str:
+    """Where a checkpoint lies as a report shows it: from `root` with `/` between, or its name where it lies outside.
+
+    A URL is shown whole; nothing is shown for a problem without a checkpoint.
+    """
+    if checkpoint is None:
         return ""
-    absolute = Path(root, path)
+    if isinstance(checkpoint.location, RemotePath):
+        return str(checkpoint.location)
+    absolute = Path(root, checkpoint.location)
     try:
         return absolute.relative_to(root).as_posix()
     except ValueError:

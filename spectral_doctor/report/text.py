@@ -18,9 +18,8 @@ from spectral_doctor.diagnosis.records import Diagnosis, FindingKind, LayerFindi
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import LeftOut, SkippedLayer
-from spectral_doctor.report.listing import FORMS, layer_rows
+from spectral_doctor.report.listing import FORMS, layer_rows, recognised
 from spectral_doctor.report.sparkline import sparkline
-from spectral_doctor.trajectory.records import LayerTrajectory
 
 _STYLES = {
     Verdict.HEALTHY: "green",
@@ -38,7 +37,7 @@ _TREND_WIDTH = 8
 def render_text(inspection: Inspection, *, width: int = 80, color: bool = False, explain: bool = False) -> str:
     """Return the whole report as text `width` columns wide: a table and a verdict for every series.
 
-    `explain` adds why each discriminator was taken for one and lists everything that was left out.
+    `explain` lists everything that was left out.
     """
     console = Console(
         file=StringIO(),
@@ -79,8 +78,6 @@ def _overview(diagnoses: Sequence[Diagnosis]) -> Text:
 def _diagnosis(diagnosis: Diagnosis, width: int, explain: bool) -> list[RenderableType]:
     trajectory = diagnosis.trajectory
     parts: list[RenderableType] = [_title(diagnosis)]
-    if explain:
-        parts.append(Text(f"Taken for a discriminator: {printable(trajectory.why)}."))
     parts.append(_table(diagnosis, width))
     parts.append(_verdict(diagnosis))
     parts += [
@@ -105,7 +102,7 @@ def _title(diagnosis: Diagnosis) -> Text:
     else:
         when = f"{count} checkpoints, {trajectory.step_unit} {trajectory.steps[0]} to {trajectory.steps[-1]}"
         when += f" (from {printable(trajectory.step_source)})"
-    return Text.assemble((printable(trajectory.discriminator), "bold"), f": {when}")
+    return Text.assemble((printable(trajectory.discriminator), "bold"), f": {when}; {recognised(trajectory)}")
 
 
 def _table(diagnosis: Diagnosis, width: int) -> Table:
@@ -120,12 +117,13 @@ def _table(diagnosis: Diagnosis, width: int) -> Table:
     table.add_column("deficit", justify="right", no_wrap=True)
     table.add_column("trend", no_wrap=True, width=_TREND_WIDTH)
     table.add_column("layer is", no_wrap=True)
-    for finding, layer, name in layer_rows(diagnosis):
-        table.add_row(*_cells(finding, layer, name, layer_width))
+    for finding, name in layer_rows(diagnosis):
+        table.add_row(*_cells(finding, name, layer_width))
     return table
 
 
-def _cells(finding: LayerFinding, layer: LayerTrajectory, name: str, layer_width: int) -> list[Text]:
+def _cells(finding: LayerFinding, name: str, layer_width: int) -> list[Text]:
+    layer = finding.trajectory
     spectrum = layer.spectra[-1]
     rows, columns = layer.identity.matrix_shape
     judged = Text(finding.reason, style="dim") if finding.verdict is None else _verdict_word(finding.verdict)
@@ -166,8 +164,10 @@ def _advice(diagnosis: Diagnosis) -> Text:
         return Text.assemble(
             ("Resume from ", "bold"),
             f"{printable(diagnosis.resume_from)} ({unit} {diagnosis.last_healthy}), the last healthy checkpoint "
-            f"before the onset between {unit} {diagnosis.onset_after} and {diagnosis.onset}.",
+            f"{'still there ' if diagnosis.healthy_is_gone else ''}before the onset between {unit} {diagnosis.onset_after} and {diagnosis.onset}.",
         )
+    if diagnosis.onset is not None and diagnosis.healthy_is_gone:
+        return Text("The healthy checkpoints before the onset are no longer there as they were: none to resume from.")
     if diagnosis.onset is not None:
         return Text("No checkpoint before the onset is among those given: add earlier ones to find where to resume.")
     if diagnosis.resume_from is not None:
@@ -176,7 +176,7 @@ def _advice(diagnosis: Diagnosis) -> Text:
 
 
 def _skipped(skipped: Sequence[SkippedLayer], explain: bool) -> list[RenderableType]:
-    return _by_reason("Skipped", [(item.name, item.reason) for item in skipped], explain)
+    return _by_reason("Skipped", [(item.name, item.sentence) for item in skipped], explain)
 
 
 def _left_out(left_out: Sequence[LeftOut], explain: bool) -> list[RenderableType]:

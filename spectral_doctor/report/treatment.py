@@ -12,8 +12,8 @@ from rich.text import Text
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.errors import printable
 from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.state_dicts.compensating import LayerChange
 from spectral_doctor.records import Spectrum
+from spectral_doctor.state_dicts.compensating import LayerChange
 from spectral_doctor.treatment.records import ResumePlan, TreatmentOutcome, TreatmentResult
 
 
@@ -30,7 +30,7 @@ def render_changes(result: TreatmentResult, *, width: int = 80) -> str:
         if item.envelope_source:
             console.print(Text(f"Envelope: {item.envelope_source}."))
         for skipped in item.untouched:
-            console.print(Text(f"Untouched: {printable(skipped.name)}: {printable(skipped.reason)}."))
+            console.print(Text(f"Untouched: {printable(skipped.name)}: {printable(skipped.sentence)}."))
     return _text(console)
 
 

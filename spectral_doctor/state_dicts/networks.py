@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from spectral_doctor.arrays import Array
-from spectral_doctor.checkpoints.steps import run_name, stem
+from spectral_doctor.checkpoints.names import run_name, stem
 from spectral_doctor.errors import GeneratorOnly, NoDiscriminator, UsageError, listed, printable
 from spectral_doctor.records import Certainty, LeftOut, Location
 from spectral_doctor.state_dicts.keys import Part, is_copy_of_discriminator

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from enum import Enum
 
-from spectral_doctor.checkpoints.steps import stem
+from spectral_doctor.checkpoints.names import stem
 from spectral_doctor.records import Location
 
 # "3d" is a dimension and no discriminator, "f0D40k" is one: a capital between digits stands for a network.

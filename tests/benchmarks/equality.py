@@ -69,9 +69,8 @@ def _arrays(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 def _difference(expected: Tensor, found: Array) -> str:
     if tuple(expected.shape) != found.shape:
         return f"shape {found.shape} in place of {tuple(expected.shape)}"
-    dense = (
-        expected.dequantize() if expected.is_quantized else expected.to_dense() if _is_sparse(expected) else expected
-    )
+    dense = expected.dequantize() if expected.is_quantized else expected
+    dense = dense if dense.layout == torch.strided else dense.to_dense()
     name = str(dense.dtype).removeprefix("torch.")
     if found.element.name != name:
         return f"type {found.element.name} in place of {name}"

@@ -26,10 +26,11 @@ from typing import Any
 
 import torch
 
+from spectral_doctor.checkpoints.training_state import read_state
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.inspection import inspect_paths
-from spectral_doctor.training.folder import RunFolder, read_state
+from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved
 from spectral_doctor.training.state import TrainingState
