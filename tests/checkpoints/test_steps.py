@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from spectral_doctor.checkpoints.steps import Role, file_role, run_folder, run_name, step_clues
+from spectral_doctor.checkpoints.steps import run_folder, run_name, step_clues
 
 
 @pytest.mark.parametrize(
@@ -81,33 +81,6 @@ def test_keys_say_the_step(tree: dict[str, Any], expected: list[tuple[str, str, 
     """Whole numbers under the names that projects use, and nothing else."""
     clues = step_clues(Path("a.pt"), tree)
     assert [(clue.source, clue.unit, clue.value) for clue in clues] == expected
-
-
-@pytest.mark.parametrize(
-    ("path", "role"),
-    [
-        ("D.pth", Role.DISCRIMINATOR),
-        ("netD_5.pth", Role.DISCRIMINATOR),
-        ("net_d_5.pth", Role.DISCRIMINATOR),
-        ("do_00005", Role.DISCRIMINATOR),
-        ("disc_10", Role.DISCRIMINATOR),
-        ("dcgan_discriminator_mnist.pth", Role.DISCRIMINATOR),
-        ("SNResNetProjectionDiscriminator_1.npz", Role.DISCRIMINATOR),
-        ("critic.pt", Role.DISCRIMINATOR),
-        ("latest/discriminator/weights.pth", Role.DISCRIMINATOR),
-        ("G.ckpt", Role.GENERATOR),
-        ("netG_best.pth", Role.GENERATOR),
-        ("generator_epoch_10.pth", Role.GENERATOR),
-        ("g_00005000", Role.GENERATOR),
-        ("model.pt", Role.UNKNOWN),
-        ("3d_model.pt", Role.UNKNOWN),
-        ("G_and_D.pt", Role.UNKNOWN),
-        ("gan-checkpoints.pt", Role.UNKNOWN),
-    ],
-)
-def test_a_file_name_says_whose_weights_it_holds(path: str, role: Role) -> None:
-    """Words, not letters inside words."""
-    assert file_role(Path(path))[0] is role
 
 
 def test_step_folders_of_one_run_are_one_folder() -> None:
