@@ -18,7 +18,7 @@ from spectral_doctor.errors import (
     UnknownDiscriminator,
     UsageError,
 )
-from spectral_doctor.records import LeftOut
+from spectral_doctor.records import Failure, LeftOut
 from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.trajectory.examining import examine
 from spectral_doctor.trajectory.history import read_history
@@ -37,7 +37,7 @@ class Inspection:
 
     diagnoses: tuple[Diagnosis, ...]
     left_out: tuple[LeftOut, ...]
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
 
 
 def inspect_paths(
@@ -45,6 +45,7 @@ def inspect_paths(
     *,
     discriminator: str | None = None,
     exclude: Sequence[str] = (),
+    step: str | None = None,
     thresholds: Thresholds | None = None,
     progress: Progress | None = None,
 ) -> Inspection:
@@ -80,13 +81,18 @@ def inspect_paths(
     return Inspection(
         diagnoses=tuple(diagnose(item, thresholds) for item in series),
         left_out=(*left_out, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
-        failures=tuple(str(error) for _, error in errors if not _is_quiet(error)),
+        failures=tuple(failure_of(error) for _, error in errors if not _is_quiet(error)),
     )
 
 
+def failure_of(error: DoctorError) -> Failure:
+    """A file that could not be used, its name apart from the reason, which other files may share."""
+    return Failure(error.path, error.reason) if isinstance(error, CheckpointError) else Failure("", str(error))
+
+
 def _without_layers(item: Examination) -> tuple[str, NoWeights]:
-    reasons = [f"{skipped.name}: {skipped.reason}" for skipped in item.skipped[:3]]
-    return item.path, NoWeights(item.path, item.discriminator, reasons)
+    reasons = [f"{skipped.name}: {skipped.sentence}" for skipped in item.skipped[:3]]
+    return str(item.ref), NoWeights(str(item.ref), item.discriminator, reasons)
 
 
 def _worst(errors: Sequence[DoctorError]) -> DoctorError | None:

@@ -15,7 +15,7 @@ from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import CheckpointError, DoctorError, NoWeights, UnreadableCheckpoint
 from spectral_doctor.following.records import Look, Observation, Signature
 from spectral_doctor.inspection import Inspection
-from spectral_doctor.records import LeftOut
+from spectral_doctor.records import Failure, LeftOut
 from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.trajectory.examining import examine
 from spectral_doctor.trajectory.series import build_trajectories
@@ -53,7 +53,7 @@ class Follower:
         # Those of an earlier follower come first; a file that is still as it was then is not read again.
         self._done: dict[Path, Signature] = {item.path: item.signature for item in observations}
         self.observations: list[Observation] = list(observations)
-        self._failures: dict[Path, str] = {}
+        self._failures: dict[Path, Failure] = {}
         self._left_out: dict[Path, tuple[LeftOut, ...]] = {}
 
     def look(self, stopped: Callable[[], bool] = lambda: False) -> Look:
@@ -149,7 +149,7 @@ class Follower:
     def _note(self, path: Path, error: DoctorError, shown: str) -> None:
         sentence = str(error).replace(shown, str(path))
         if isinstance(error, CheckpointError):
-            self._failures[path] = sentence
+            self._failures[path] = Failure(str(path), error.reason)
         else:
             self._left_out[path] = (LeftOut(str(path), getattr(error, "reason", sentence)),)
 

@@ -8,9 +8,19 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.checkpoints.formats import HISTORY_SCHEMA
+from spectral_doctor.checkpoints.formats.closed import HISTORY_SCHEMA
 from spectral_doctor.errors import UnreadableCheckpoint
-from spectral_doctor.records import LayerIdentity, SkippedLayer, Spectrum
+from spectral_doctor.records import (
+    Certainty,
+    CheckpointRef,
+    FileState,
+    LayerIdentity,
+    SeriesId,
+    SkippedLayer,
+    SkipReason,
+    Spectrum,
+    location_of,
+)
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 HISTORY_VERSION = f"{HISTORY_SCHEMA}/1"
@@ -20,11 +30,15 @@ def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
     """Return one series as plain JSON values, its singular values complete and exact."""
     return {
         "discriminator": trajectory.discriminator,
+        "name": trajectory.series.name,
+        "run": trajectory.series.run,
+        "certainty": trajectory.certainty.value,
         "why": trajectory.why,
         "step_unit": trajectory.step_unit,
         "step_source": trajectory.step_source,
         "steps": list(trajectory.steps),
-        "checkpoints": list(trajectory.checkpoints),
+        "checkpoints": list(map(str, trajectory.checkpoints)),
+        "checkpoint_states": [ref.state.value for ref in trajectory.checkpoints],
         "layers": [
             {
                 "name": layer.name,
@@ -38,7 +52,9 @@ def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
             }
             for layer in trajectory.layers
         ],
-        "skipped": [{"name": item.name, "reason": item.reason} for item in trajectory.skipped],
+        "skipped": [
+            {"name": item.name, "reason": item.sentence, "kind": item.reason.name.lower()} for item in trajectory.skipped
+        ],
         "notes": list(trajectory.notes),
     }
 
@@ -64,21 +80,34 @@ def series_from_json(entry: Mapping[str, Any], where: str) -> SpectralTrajectory
     steps = tuple(int(step) for step in entry["steps"])
     if not steps or list(steps) != sorted(set(steps)):
         raise ValueError(f"{where}: steps must be there and increase, got {entry['steps']}")
-    checkpoints = tuple(str(path) for path in entry["checkpoints"])
-    if len(checkpoints) != len(steps):
-        raise ValueError(f"{where}: {len(checkpoints)} checkpoints for {len(steps)} steps")
+    labels = [str(path) for path in entry["checkpoints"]]
+    states = [FileState(state) for state in entry.get("checkpoint_states", [FileState.PRESENT.value] * len(labels))]
+    if len(labels) != len(steps) or len(states) != len(steps):
+        raise ValueError(f"{where}: {len(labels)} checkpoints for {len(steps)} steps")
+    checkpoints = tuple(_checkpoint(label, state) for label, state in zip(labels, states, strict=True))
     layers = tuple(_layer(layer, len(steps), f"{where}, layer {index}") for index, layer in enumerate(entry["layers"]))
     return SpectralTrajectory(
-        discriminator=str(entry["discriminator"]),
+        series=SeriesId(str(entry.get("name", entry["discriminator"])), str(entry.get("run", ""))),
+        certainty=Certainty(entry.get("certainty", Certainty.CONFIRMED.value)),
         why=str(entry.get("why", "")),
         steps=steps,
         step_unit=str(entry.get("step_unit", "step")),
         step_source=str(entry.get("step_source", "history")),
         checkpoints=checkpoints,
         layers=layers,
-        skipped=tuple(SkippedLayer(str(item["name"]), str(item["reason"])) for item in entry.get("skipped", ())),
+        skipped=tuple(map(_skipped, entry.get("skipped", ()))),
         notes=tuple(str(note) for note in entry.get("notes", ())),
     )
+
+
+def _checkpoint(label: str, state: FileState) -> CheckpointRef:
+    return CheckpointRef(location_of(label.removesuffix(f" ({state.value})")), state)
+
+
+def _skipped(entry: Mapping[str, Any]) -> SkippedLayer:
+    name, sentence = str(entry["name"]), str(entry["reason"])
+    reason = SkipReason[str(entry.get("kind", SkipReason.NO_SPECTRUM.name)).upper()]
+    return SkippedLayer(name, reason, "" if sentence == reason.value else sentence)
 
 
 def _layer(entry: Mapping[str, Any], length: int, where: str) -> LayerTrajectory:
