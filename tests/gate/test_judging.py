@@ -211,9 +211,9 @@ def test_two_series_of_one_name_stay_apart() -> None:
     ("network", "expected"),
     [
         (nn.LSTM(3, 4, bidirectional=True), {"d[hh_l0]", "d[hh_l0_reverse]", "d[ih_l0]", "d[ih_l0_reverse]"}),
-        (nn.GRUCell(3, 4), {"d[hh]", "d[ih]"}),
+        (nn.GRU(3, 4, 2), {"d[hh_l0]", "d[hh_l1]", "d[ih_l0]", "d[ih_l1]"}),
     ],
-    ids=["LSTM", "GRUCell"],
+    ids=["LSTM", "GRU"],
 )
 def test_the_gates_of_one_recurrent_weight_have_one_key(network: nn.Module, expected: set[str]) -> None:
     """By the names that the reader gives: the gate's number goes, and which weight it is stays."""

@@ -15,7 +15,7 @@ from spectral_doctor.gate.settings import PARSERS, FailOn, GateSettings
 
 KEYS = (
     "'baseline', 'discriminator', 'exclude', 'exit-zero', 'fail-on', 'fail-on-coverage', 'format', 'ignore', "
-    "'level', 'paths', 'per-layer-ignore', 'select'"
+    "'level', 'paths', 'per-layer-ignore', 'select', 'step'"
 )
 
 
