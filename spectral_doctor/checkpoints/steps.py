@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from enum import Enum
-from itertools import pairwise
-from pathlib import Path
 
 from spectral_doctor.arrays import Array
-from spectral_doctor.checkpoints.names import run_name as run_name
-from spectral_doctor.checkpoints.names import stem
 from spectral_doctor.errors import WeightError
-from spectral_doctor.records import RemotePath, StepClue
+from spectral_doctor.records import StepClue
 
 # No run counts so far; what is larger is something else, or hostile.
 LARGEST_STEP = 10**18
@@ -60,41 +54,3 @@ def _whole_number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value <= LARGEST_STEP and float(value).is_integer() else None
-
-
-_WORD = re.compile(r"\d+[dDgG](?![A-Za-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_DISCRIMINATOR_WORDS = frozenset({"d", "netd", "disc", "discriminator", "discriminators", "critic", "dis", "do"})
-_GENERATOR_WORDS = frozenset({"g", "netg", "gen", "generator", "generators"})
-_BY_INDEX = re.compile(r"^(pytorch_)?model_\d+$")
-
-
-class Role(Enum):
-    """Whose weights a file name says it holds."""
-
-    DISCRIMINATOR = "discriminator"
-    GENERATOR = "generator"
-    UNKNOWN = "unknown"
-
-
-def file_role(path: Path | RemotePath) -> tuple[Role, str]:
-    """Tell from the file's name, else from its folder's, whose weights it holds; and say from which."""
-    for name, where in (
-        (stem(path), f"file name '{path.name}'"),
-        (path.parent.name, f"folder '{path.parent.name}'"),
-    ):
-        role = _role_of(name)
-        if role is not Role.UNKNOWN:
-            return role, where
-    if _BY_INDEX.match(stem(path)) and stem(path).endswith("_1"):
-        return Role.DISCRIMINATOR, f"file name '{path.name}': the second model of an accelerate checkpoint"
-    return Role.UNKNOWN, ""
-
-
-def _role_of(name: str) -> Role:
-    words = [word.lower() for word in _WORD.findall(name)]
-    pairs = [first + second for first, second in pairwise(words)]
-    discriminator = any(word in _DISCRIMINATOR_WORDS for word in words + pairs)
-    generator = any(word in _GENERATOR_WORDS for word in words + pairs)
-    if discriminator == generator:
-        return Role.UNKNOWN
-    return Role.DISCRIMINATOR if discriminator else Role.GENERATOR

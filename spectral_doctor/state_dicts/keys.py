@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping
 from enum import Enum
 
-from torch import Tensor
+from spectral_doctor.state_dicts.words import Role, is_acronym, role_of, words_of
 
 
 class Part(Enum):
@@ -17,88 +15,118 @@ class Part(Enum):
     GENERATOR = "the generator"
     OPTIMIZER = "optimizer or training state"
     FROZEN = "a frozen feature network"
+    BACKBONE = "the backbone behind the discriminator's head"
+    VALUE = "an actor or value network of reinforcement learning"
     COPY = "a moving average, or a copy of a network that stands elsewhere"
     UNKNOWN = "no key names it a discriminator"
 
 
-# A segment of a dotted name. Strict, for `d1.conv.weight` is a layer and no discriminator.
-_DISCRIMINATOR = re.compile(
-    r"(net_?)?V?D(_?[A-Z]|_\w+)?|netD\w*|(net_?d|model_?d|disc|discriminator|critic|adversary)(_\w+|\d+)?"
-    r"|(?!use_|num_)\w+_(discriminator|critic|disc)|adv_losses|cls_pred_branch|mini_discs"
-    r"|m(p|s|r|b)d|ms_?stftd?|mssbcqtd|cqtd|combd|sbd|model_disc"
+# Segments of a dotted name are held to more than keys of a nested mapping, for `d1.conv.weight` is a layer.
+_STRICT_D = re.compile(r"(nets?_?|models?_?|state_?|dict_?|patch_?)*V?D(_?[A-Z]|_\w+)?|nets?D\w*|(net|model|patch)s?_?d")
+_STRICT_G = re.compile(r"(nets?_?|models?_?|state_?|dict_?|patch_?)*G(_?[A-Z]|_\w+)?|nets?G\w*|(net|model|patch)s?_?g")
+_LONG_D = re.compile(r"\w*disc|\w*discriminators?|discs|discr|discrim\w*|critics?|adversary|netd|modeld")
+_LONG_G = re.compile(r"gens?|\w*generators?|netg|modelg")
+_COUNTED = re.compile(r"(use|num|n|has|is|with)_.*")
+_NUMBERED_LAYER = re.compile(r"[dg]_?\d+")
+# Consonants that end in d: multi-period discriminator and its kin. These are something else.
+_SHORTENED = re.compile(r"[bcdfghjklmnpqrstvwxz]{1,7}d")
+_NO_NETWORK = re.compile(r"std|sd|fwd|bwd|sgd|svd|hd|cmd|rnd|ssd|nd|dd|fd|kd|ld|md|pwd|wnd|gd|lstd")
+_TRAINING = re.compile(
+    r"\w*optim\w*|[dg]?opts?|sched|\w*schedulers?|sch|scalers?|rng|loops|callbacks|envelope|treatment|adam\w*"
 )
-# A key of a nested mapping, where short names are safe.
-_DISCRIMINATOR_CONTAINER = re.compile(r"d|d_?[ab]|D\d+|d_(model|net|state_dict)|dis|model:dis|discriminators")
-_GENERATOR = re.compile(
-    r"(net_?)?G(_?[A-Z]|_\w+)?|netG\w*|(net_?g|model_?g|gen|generator)(_\w+|\d+)?|(?!use_|num_)\w+_generator"
+_FROZEN = re.compile(r"perceptual|lpips\w*|vgg\w*|dinov?|inception\w*|arcface\w*|wavlm|hubert|clip|teacher")
+_FROZEN_PAIRS = re.compile(
+    r"(\w+ )*(feature net(work)?s?|identity loss|id loss|(fake|real) (unet|score|model)s?|pretrained \w+|frozen \w+)( \w+)*"
 )
-_GENERATOR_CONTAINER = re.compile(r"g|g_?[ab]|G\d+|g_(ema|model|net|state_dict)|model:gen|encoder|decoder|generators")
-_OPTIMIZER_CONTAINER = re.compile(
-    r"(.*[_:])?(optim|optims|optimizers?|opt|sched|schedulers?|sch|scalers?|lr_schedulers|optimizer_states?)([_:].*|\d*)"
-    r"|(.*_)?(rng|loops|callbacks)(_.*)?|envelope|treatment",
-    re.IGNORECASE,
-)
-_FROZEN = re.compile(
-    r"(\w+_)?(perceptual(_loss)?|lpips\w*|vgg\w*|feature_network|dino\w*|fake_unet|inception\w*|arcface\w*|identity_loss)",
-    re.IGNORECASE,
-)
-_COPY = re.compile(r"(net_?)?D_(aug|cl|ema)|\w+_ema|ema|ema_model")
-_MEMBER = re.compile(
-    r"^(?P<member>(?:.*?\.)?(?:discriminators|mini_discs|discs|sub_discriminators|heads)\.\d+)\."
-    r"|^(?P<scale>(?:.*?\.)?scale_?\d+)[_.]"
-)
-_NUMBERED = re.compile(r"^(?P<member>(?:layer)?\d+)\.(?P<rest>.+)$")
+_AVERAGES = frozenset({"ema", "swa", "target", "averaged"})
+_VALUES = re.compile(r"value( (net|network|function|head|fn))+|vf( \w+)*|qf( \w+)*|q (net|network|function)( \w+)*")
+_WEAK_VALUES = re.compile(r"value|critics?|q|v")
+_ACTORS = frozenset({"actor", "actors", "policy", "policies", "pi"})
+_HEAD = re.compile(r"(\w+ )*cls pred branch(es)?( \w+)*")
+_PIECES = re.compile(r"\w*discriminators|discs|critics|blocks?|layers?|conv\w*|heads?|body|main|linear|fc|list|stages?|levels?|trunk|proj\w*")
+_MAKERS = re.compile(r"(en|de)coders?|enc|dec")
 
 
-def part_of(segment: str, *, in_container: bool) -> Part | None:
+def part_of(segment: str, *, in_container: bool, at_top: bool = False) -> Part | None:
     """Say what one segment of a key names; None where it names no part of a training.
 
-    `in_container` tells a key of a nested mapping from a segment of a flat dict's dotted name.
+    `in_container` tells a key of a nested mapping from a segment of a flat dict's dotted name, `at_top` the
+    first segment of such a name. One word of a name is enough in a nested mapping (`patch_d`, `disA`,
+    `state_dict_D`); in a dotted name it has to be a long one, or a capital (`D_A`, `netD`).
     """
-    if _COPY.fullmatch(segment):
-        return Part.GENERATOR if _GENERATOR.fullmatch(segment) or segment == "g_ema" else Part.COPY
-    if _FROZEN.fullmatch(segment):
-        return Part.FROZEN
-    if in_container and _OPTIMIZER_CONTAINER.fullmatch(segment):
-        return Part.OPTIMIZER
-    if _DISCRIMINATOR.fullmatch(segment) or (in_container and _DISCRIMINATOR_CONTAINER.fullmatch(segment)):
+    words = words_of(segment)
+    spoken = " ".join(words)
+    if _HEAD.fullmatch(spoken) or spoken in ("adv losses", "mini discs"):
         return Part.DISCRIMINATOR
-    if _GENERATOR.fullmatch(segment) or (in_container and _GENERATOR_CONTAINER.fullmatch(segment)):
-        return Part.GENERATOR
-    return None
+    if in_container and any(map(_TRAINING.fullmatch, words)):
+        return Part.OPTIMIZER
+    role = _role(segment, words, in_container=in_container, at_top=at_top)
+    if _is_copy(segment, words, role):
+        return Part.GENERATOR if role is Role.GENERATOR else Part.COPY
+    if role is Role.UNKNOWN and (any(map(_FROZEN.fullmatch, words)) or _FROZEN_PAIRS.fullmatch(spoken)):
+        return Part.FROZEN
+    if _VALUES.fullmatch(spoken) or (words and words[0] in _ACTORS):
+        return Part.VALUE
+    if role is Role.UNKNOWN:
+        return Part.GENERATOR if in_container and words and _MAKERS.fullmatch(words[0]) else None
+    return Part.DISCRIMINATOR if role is Role.DISCRIMINATOR else Part.GENERATOR
 
 
-def members_of(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Split the tensors of a discriminator that is made of several: periods, resolutions, scales, heads.
-
-    Recognises numbered lists (`discriminators.0.…`), `scale0_…`, and whole networks of one and the same
-    keys and shapes under numbers (`layer0.…`, `layer1.…`, as pix2pixHD saves its scales). What belongs to
-    no member stays under the empty name. Fewer than two members: there was nothing to split.
-    """
-    parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    for name, tensor in tensors.items():
-        match = _MEMBER.match(name)
-        member = (match["member"] or match["scale"]) if match else ""
-        parts[member][name.removeprefix(member).lstrip("._")] = tensor
-    if sum(bool(member) for member in parts) >= 2:
-        return dict(parts)
-    return _numbered_networks(tensors)
-
-
-def _numbered_networks(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    for name, tensor in tensors.items():
-        match = _NUMBERED.match(name)
-        if not match:
-            return {}
-        parts[match["member"]][match["rest"]] = tensor
-    shapes = [{name: tuple(tensor.shape) for name, tensor in part.items()} for part in parts.values()]
-    whole = all(sum(len(shape) >= 2 for shape in part.values()) >= 3 for part in shapes)
-    if not whole or any(part != shapes[0] or _last_outputs(part) != 1 for part in shapes):
-        return {}
-    return dict(parts)
+def _role(segment: str, words: tuple[str, ...], *, in_container: bool, at_top: bool) -> Role:
+    if _COUNTED.fullmatch(segment):
+        return Role.UNKNOWN
+    name = segment.strip("_").lower()
+    if is_acronym(segment) or ((in_container or at_top) and _is_shortened(name)):
+        return Role.DISCRIMINATOR
+    if in_container:
+        return Role.UNKNOWN if _NUMBERED_LAYER.fullmatch(segment) else role_of(words)
+    beside_dis = words[:1] == ("dis",) and at_top and all(len(word) <= 2 for word in words[1:])
+    discriminator = beside_dis or _says(segment, words, _STRICT_D, _LONG_D)
+    generator = _says(segment, words, _STRICT_G, _LONG_G)
+    if discriminator == generator:
+        return Role.UNKNOWN
+    return Role.DISCRIMINATOR if discriminator else Role.GENERATOR
 
 
-def _last_outputs(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    matrices = [shape for shape in shapes.values() if len(shape) >= 2]
-    return matrices[-1][0]
+def _says(segment: str, words: tuple[str, ...], short: re.Pattern[str], long: re.Pattern[str]) -> bool:
+    if short.fullmatch(segment):
+        return True
+    ends = [word for word in words if not word.isdigit()]
+    return bool(ends) and bool(long.fullmatch(ends[0]) or long.fullmatch(ends[-1]))
+
+
+def _is_shortened(name: str) -> bool:
+    return len(name) > 1 and bool(_SHORTENED.fullmatch(name)) and not _NO_NETWORK.fullmatch(name)
+
+
+def _is_copy(segment: str, words: tuple[str, ...], role: Role) -> bool:
+    if _AVERAGES.intersection(words):
+        return True
+    return role is Role.DISCRIMINATOR and words[-1:] in (("aug",), ("cl",))
+
+
+def is_head(segment: str) -> bool:
+    """Whether a segment names the small head that a diffusion critic's judgement comes from."""
+    return bool(_HEAD.fullmatch(" ".join(words_of(segment))))
+
+
+def is_actor(segment: str) -> bool:
+    """Whether a segment names the policy of reinforcement learning, beside which a critic is a value network."""
+    return not _ACTORS.isdisjoint(words_of(segment))
+
+
+def is_value(segment: str) -> bool:
+    """Whether a segment names a value network, provided that a policy stands beside it."""
+    words = [word for word in words_of(segment) if not word.isdigit()]
+    return bool(words) and bool(_WEAK_VALUES.fullmatch(words[0]) or _WEAK_VALUES.fullmatch(words[-1]))
+
+
+def is_copy_of_discriminator(segment: str) -> bool:
+    """Whether a segment names the moving average of a discriminator (`netD_ema`)."""
+    words = words_of(segment)
+    return bool(_AVERAGES.intersection(words)) and role_of(words) is Role.DISCRIMINATOR
+
+
+def is_piece(segment: str) -> bool:
+    """Whether a segment with the discriminator's name sounds like a piece of one: `disc_block`, `discriminators`."""
+    return any(map(_PIECES.fullmatch, words_of(segment)))

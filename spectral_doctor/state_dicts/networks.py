@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from torch import Tensor
+from spectral_doctor.arrays import Array
+from spectral_doctor.checkpoints.names import run_name
+from spectral_doctor.errors import GeneratorOnly, NoDiscriminator, UsageError, listed, printable
+from spectral_doctor.records import Certainty, LeftOut, Location
+from spectral_doctor.state_dicts.keys import Part, is_copy_of_discriminator
+from spectral_doctor.state_dicts.members import members_of
+from spectral_doctor.state_dicts.parts import UNWRAP_KEYS, WRAPPERS, Groups, Leaf, groups_of, leaves_of
+from spectral_doctor.state_dicts.shapes import Look, has_weight, look_of, weights_of
+from spectral_doctor.state_dicts.words import Role, file_role
 
-from spectral_doctor.checkpoints.steps import Role, file_role, run_name
-from spectral_doctor.errors import GeneratorOnly, NoDiscriminator
-from spectral_doctor.records import Certainty, LeftOut, RemotePath
-from spectral_doctor.state_dicts.keys import Part, members_of, part_of
-
-_WRAPPERS = ("module", "_orig_mod")
-_UNWRAP_KEYS = ("state_dict", "model_state_dict", "params", "model", "weights", "module", "net", "")
-
-_Groups = Mapping[tuple[Part, str], dict[str, Tensor]]
+_BY_SHAPE = "its shapes narrow to one output, and no name says whose it is"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,52 +26,45 @@ class FoundDiscriminator:
     name: str
     certainty: Certainty
     why: str
-    tensors: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class _Leaf:
-    """A tensor, its full key cut at every dot and nesting, and how many of the cuts are nestings."""
-
-    path: tuple[str, ...]
-    container_depth: int
-    tensor: Tensor
+    tensors: Mapping[str, Array]
 
 
 def tensor_keys(tree: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the keys of a tree under which there are tensors: containers, and first segments at the root."""
-    keys = {".".join(leaf.path[: max(leaf.container_depth, 1)]) for leaf in _leaves(tree)}
+    """Return the keys of a tree under which there are networks, as `--discriminator` takes them.
+
+    Those of the mappings, and where a flat dict's names have modules within modules, of the outer modules.
+    """
+    keys = set()
+    for leaf in leaves_of(tree):
+        nested = len(leaf.path) - leaf.container_depth > 2
+        keys.add(".".join(leaf.path[: max(leaf.container_depth + nested, 1)]))
     return tuple(sorted(keys))
 
 
 def find_discriminators(
-    tree: Mapping[str, object], path: Path | RemotePath, *, key: str | None = None
+    tree: Mapping[str, object], location: Location, *, key: str | None = None
 ) -> tuple[tuple[FoundDiscriminator, ...], tuple[LeftOut, ...]]:
     """Find the discriminators of a checkpoint, and say what else it holds.
 
     In order of confidence: container keys (`D`, `netD`, `discriminator`, `mpd`, …) and prefixes in a flat
-    dict, the name of the file or of its folder, and last the shape (one output). Several discriminators in
-    one file, and the scales of a multi-scale one, come back one by one. `key` names the subtree instead.
+    dict, the name of the file or of its folder, and last the shape (many values narrowed to one). Several
+    discriminators in one file, and the scales of a multi-scale one, come back one by one. `key` names the
+    subtree instead: its full key or the end of it.
 
-    Raises `GeneratorOnly` or `NoDiscriminator`; with `key`, returns nothing where the file lacks it.
+    Raises `GeneratorOnly` or `NoDiscriminator`; with `key`, returns nothing where the file lacks it and raises
+    `UsageError` where several keys end so.
     """
-    leaves = list(_leaves(tree))
+    leaves = list(leaves_of(tree))
     if key is not None:
-        return _by_request(leaves, key.strip(".")), ()
-    groups: dict[tuple[Part, str], dict[str, Tensor]] = defaultdict(dict)
-    for leaf in leaves:
-        part, prefix, rest = _classify(leaf)
-        groups[part, prefix][rest] = leaf.tensor
-    taken = {prefix for part, prefix in groups if part is Part.DISCRIMINATOR}
-    if taken:
-        found = [
-            FoundDiscriminator(prefix, Certainty.CONFIRMED, f"key '{prefix}'", groups[Part.DISCRIMINATOR, prefix])
-            for part, prefix in groups
-            if part is Part.DISCRIMINATOR
-        ]
-    else:
-        prefix, by_file = _by_file(groups, path)
-        taken, found = {prefix}, [by_file]
+        return tuple(member for item in _by_request(leaves, key.strip("."), location) for member in _split(item)), ()
+    groups = groups_of(leaves, of_discriminator=file_role(location)[0] is Role.DISCRIMINATOR)
+    found = [
+        FoundDiscriminator(prefix, Certainty.CONFIRMED, f"key '{prefix}'", tensors)
+        for prefix, tensors in _weighty(groups, Part.DISCRIMINATOR).items()
+    ] or _from_copies(groups)
+    taken = {item.name for item in found}
+    if not found:
+        found, taken = _by_file(tree, groups, location)
     left_out = tuple(
         LeftOut(prefix or "(root)", f"{part.value} ({len(tensors)} tensors)")
         for (part, prefix), tensors in groups.items()
@@ -81,117 +73,119 @@ def find_discriminators(
     return tuple(member for item in found for member in _split(item)), left_out
 
 
-def find_generator(tree: Mapping[str, object]) -> Mapping[str, Tensor] | None:
+def find_generator(tree: Mapping[str, object]) -> Mapping[str, Array] | None:
     """The tensors of the one generator that a checkpoint's keys name (dotted name → tensor); None without one."""
-    groups: dict[tuple[Part, str], dict[str, Tensor]] = defaultdict(dict)
-    for leaf in _leaves(tree):
-        part, prefix, rest = _classify(leaf)
-        groups[part, prefix][rest] = leaf.tensor
-    named = {prefix: tensors for prefix, tensors in _weighty(groups, Part.GENERATOR).items() if "ema" not in prefix}
+    generators = _weighty(groups_of(list(leaves_of(tree))), Part.GENERATOR)
+    named = {prefix: tensors for prefix, tensors in generators.items() if "ema" not in prefix.lower()}
     return next(iter(named.values())) if len(named) == 1 else None
 
 
-def _by_request(leaves: Sequence[_Leaf], key: str) -> tuple[FoundDiscriminator, ...]:
-    tensors: dict[str, Tensor] = {}
+def _by_request(leaves: Sequence[Leaf], key: str, location: Location) -> list[FoundDiscriminator]:
+    prefixes: dict[str, None] = {}
     for leaf in leaves:
-        full = ".".join(leaf.path)
-        if full.startswith(f"{key}."):
-            tensors[full.removeprefix(f"{key}.")] = leaf.tensor
-    if not tensors:
-        return ()
-    return (FoundDiscriminator(key, Certainty.CONFIRMED, f"--discriminator {key}", tensors),)
-
-
-def _leaves(tree: Mapping[str, object], path: tuple[str, ...] = ()) -> Iterator[_Leaf]:
-    for key, value in tree.items():
-        if isinstance(value, Tensor):
-            segments = tuple(segment for segment in key.split(".") if segment)
-            yield _Leaf((*path, *_unwrapped(segments)), len(path), value)
-        elif isinstance(value, Mapping):
-            yield from _leaves(value, (*path, key))
-
-
-def _unwrapped(segments: tuple[str, ...]) -> tuple[str, ...]:
-    """Drop the leading `module.` / `_orig_mod.` that DataParallel and torch.compile put before every key."""
-    start = 0
-    while start < len(segments) - 1 and segments[start] in _WRAPPERS:
-        start += 1
-    return segments[start:]
-
-
-def _classify(leaf: _Leaf) -> tuple[Part, str, str]:
-    """Return what a tensor belongs to, the key that says so, and the rest of its name below that key."""
-    parts = [part_of(name, in_container=depth < leaf.container_depth) for depth, name in enumerate(leaf.path[:-1])]
-    for depth, part in enumerate(parts):
-        if part in (Part.OPTIMIZER, Part.FROZEN, Part.COPY):
-            return part, ".".join(leaf.path[: depth + 1]), ".".join(leaf.path[depth + 1 :])
-    for depth, part in enumerate(parts):
-        if part is not None:
-            end = _innermost(leaf, depth, parts) + 1
-            return part, ".".join(leaf.path[:end]), ".".join(leaf.path[end:])
-    end = leaf.container_depth
-    return Part.UNKNOWN, ".".join(leaf.path[:end]), ".".join(leaf.path[end:])
-
-
-def _innermost(leaf: _Leaf, depth: int, parts: Sequence[Part | None]) -> int:
-    """Follow `discriminator.state_dict`, `adv_losses.mpd.adversary` and `model.discriminator` to the inner key."""
-    last = len(leaf.path) - 2
-    while depth < last:
-        inner, container = leaf.path[depth + 1], depth + 1 < leaf.container_depth
-        if leaf.path[depth] != "adv_losses" and inner != "adversary" and not (container and inner in _UNWRAP_KEYS):
+        full = f".{leaf.key}"
+        at = full.find(f".{key}.")
+        if full.startswith(f".{key}."):
+            prefixes = {key: None}
             break
-        depth += 1
-    return depth
+        if at >= 0:
+            prefixes[full[1 : at + 1 + len(key)]] = None
+    if len(prefixes) > 1:
+        raise UsageError(
+            f"{printable(location)}: several keys end in '{printable(key)}': {listed(prefixes)}. "
+            "Name one of them in full with --discriminator KEY."
+        )
+    return [
+        FoundDiscriminator(
+            prefix,
+            Certainty.CONFIRMED,
+            f"--discriminator {key}",
+            {leaf.key.removeprefix(f"{prefix}."): leaf.tensor for leaf in leaves if leaf.key.startswith(f"{prefix}.")},
+        )
+        for prefix in prefixes
+    ]
 
 
-def _by_file(groups: _Groups, path: Path | RemotePath) -> tuple[str, FoundDiscriminator]:
+def _from_copies(groups: Groups) -> list[FoundDiscriminator]:
+    return [
+        FoundDiscriminator(
+            prefix, Certainty.CONFIRMED, f"key '{prefix}', a moving average: the discriminator itself is not here", tensors
+        )
+        for prefix, tensors in _weighty(groups, Part.COPY).items()
+        if is_copy_of_discriminator(prefix.rpartition(".")[2])
+    ]
+
+
+def _by_file(
+    tree: Mapping[str, object], groups: Groups, location: Location
+) -> tuple[list[FoundDiscriminator], set[str]]:
     """Take a checkpoint whose keys name no discriminator for one by its file name, else by its shape."""
-    role, why = file_role(path)
+    role, why = file_role(location)
     if role is Role.GENERATOR:
-        raise GeneratorOnly(str(path), why)
+        raise GeneratorOnly(str(location), why)
     unknown = _weighty(groups, Part.UNKNOWN) or _weighty(groups, Part.COPY)
-    generator_keys = [prefix for part, prefix in groups if part is Part.GENERATOR]
-    if not unknown and generator_keys:
-        raise GeneratorOnly(str(path), f"key '{generator_keys[0]}'")
+    generators = list(_weighty(groups, Part.GENERATOR))
+    if not unknown and generators:
+        raise GeneratorOnly(str(location), f"key '{generators[0]}'")
     if not unknown:
-        raise NoDiscriminator(str(path), sorted({prefix or "(root)" for _, prefix in groups}))
-    name = run_name(path) or "discriminator"
-    if role is Role.DISCRIMINATOR:
-        prefix = min(unknown, key=_unwrap_rank)
-        return prefix, FoundDiscriminator(name, Certainty.CONFIRMED, why, unknown[prefix])
-    critics = [prefix for prefix, tensors in unknown.items() if _ends_in_one_output(tensors)]
-    if generator_keys or len(critics) != 1:
-        raise NoDiscriminator(str(path), sorted(unknown) if "" not in unknown else list(unknown[""]))
-    why = "its last layer has one output, and no name says whose it is"
-    return critics[0], FoundDiscriminator(name, Certainty.INFERRED, why, unknown[critics[0]])
+        raise NoDiscriminator(str(location), tensor_keys(tree))
+    name = run_name(location) or "discriminator"
+    if role is Role.DISCRIMINATOR and not generators:
+        chosen = _wrapped(unknown)
+        found = [
+            FoundDiscriminator(_joined(name, prefix) if len(chosen) > 1 else name, Certainty.CONFIRMED, why, tensors)
+            for prefix, tensors in chosen.items()
+        ]
+        return found, set(chosen)
+    critic = None if generators else _by_shape(unknown)
+    if critic is None:
+        raise NoDiscriminator(str(location), tensor_keys(tree))
+    prefix, tensors = critic
+    return [FoundDiscriminator(name, Certainty.INFERRED, _BY_SHAPE, tensors)], {prefix}
 
 
-def _weighty(groups: _Groups, wanted: Part) -> dict[str, dict[str, Tensor]]:
-    return {prefix: tensors for (part, prefix), tensors in groups.items() if part is wanted and _has_matrix(tensors)}
+def _wrapped(unknown: Mapping[str, dict[str, Array]]) -> dict[str, dict[str, Array]]:
+    """What a file that is named after the discriminator holds of it: the weights under a wrapping key, else all networks."""
+    ranks = {prefix: _unwrap_rank(prefix) for prefix in unknown}
+    best = min(ranks, key=lambda prefix: ranks[prefix])
+    if ranks[best] < len(UNWRAP_KEYS):
+        return {best: unknown[best]}
+    whole = {prefix: tensors for prefix, tensors in unknown.items() if len(weights_of(tensors)) > 1}
+    return whole or {best: unknown[best]}
+
+
+def _by_shape(unknown: Mapping[str, dict[str, Array]]) -> tuple[str, dict[str, Array]] | None:
+    """The one network that looks like a discriminator; None where another might be one as well."""
+    looks = {prefix: look_of(tensors) for prefix, tensors in unknown.items() if len(weights_of(tensors)) > 1}
+    critics = [prefix for prefix, look in looks.items() if look is Look.DISCRIMINATOR]
+    if len(critics) == 1 and all(look is Look.GENERATOR for prefix, look in looks.items() if prefix != critics[0]):
+        return critics[0], unknown[critics[0]]
+    if critics or len(looks) != 1:
+        return None
+    ((outer, _),) = looks.items()
+    modules: dict[str, dict[str, Array]] = defaultdict(dict)
+    for name, tensor in unknown[outer].items():
+        first, _, rest = name.partition(".")
+        modules[first][rest] = tensor
+    if not 2 <= sum(len(weights_of(part)) > 1 for part in modules.values()):
+        return None
+    inner = {f"{outer}.{first}".lstrip("."): part for first, part in modules.items()}
+    return _by_shape(inner)
+
+
+def _weighty(groups: Groups, wanted: Part) -> dict[str, dict[str, Array]]:
+    return {prefix: tensors for (part, prefix), tensors in groups.items() if part is wanted and has_weight(tensors)}
 
 
 def _unwrap_rank(prefix: str) -> int:
     key = prefix.rsplit(".", 1)[-1]
-    return _UNWRAP_KEYS.index(key) if key in _UNWRAP_KEYS else len(_UNWRAP_KEYS)
-
-
-def _has_matrix(tensors: Mapping[str, Tensor]) -> bool:
-    return any(tensor.ndim >= 2 for tensor in tensors.values())
-
-
-def _ends_in_one_output(tensors: Mapping[str, Tensor]) -> bool:
-    weights = [
-        tensor
-        for name, tensor in tensors.items()
-        if tensor.ndim >= 2 and not name.endswith(("_u", "_v", "_g", "original0"))
-    ]
-    return len(weights) > 1 and weights[-1].shape[0] == 1
+    return UNWRAP_KEYS.index(key) if key in UNWRAP_KEYS else len(UNWRAP_KEYS)
 
 
 def _split(found: FoundDiscriminator) -> list[FoundDiscriminator]:
     """Split a discriminator made of several (periods, scales, heads) into its members."""
     tensors = dict(found.tensors)
-    for wrapper in _WRAPPERS:
+    for wrapper in WRAPPERS:
         if tensors and all(name.startswith(f"{wrapper}.") for name in tensors):
             tensors = {name.removeprefix(f"{wrapper}."): tensor for name, tensor in tensors.items()}
     parts = members_of(tensors)
@@ -200,7 +194,7 @@ def _split(found: FoundDiscriminator) -> list[FoundDiscriminator]:
     return [
         replace(found, name=_joined(found.name, member), tensors=part)
         for member, part in parts.items()
-        if _has_matrix(part)
+        if has_weight(part)
     ]
 
 

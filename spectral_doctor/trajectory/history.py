@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -24,6 +25,15 @@ from spectral_doctor.records import (
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 HISTORY_VERSION = f"{HISTORY_SCHEMA}/1"
+# How the reasons of the first edition begin or end, which had no kind beside them.
+_OLD_REASONS = (
+    (SkipReason.EXCLUDED, re.compile(r"excluded by ")),
+    (SkipReason.SHARED, re.compile(r"the same weight as ")),
+    (SkipReason.SCALE, re.compile(r"a normalisation's scale")),
+    (SkipReason.BUFFER, re.compile(r"a buffer, not a weight")),
+    (SkipReason.NOT_A_NUMBER, re.compile(r".*values are not a weight$")),
+    (SkipReason.UNKNOWN_LAYER, re.compile(r".*not the weight of a known layer$")),
+)
 
 
 def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
@@ -37,8 +47,8 @@ def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
         "step_unit": trajectory.step_unit,
         "step_source": trajectory.step_source,
         "steps": list(trajectory.steps),
-        "checkpoints": list(map(str, trajectory.checkpoints)),
-        "checkpoint_states": [ref.state.value for ref in trajectory.checkpoints],
+        "checkpoints": [str(ref) for ref in trajectory.checkpoints],
+        "states": [ref.state.value for ref in trajectory.checkpoints],
         "layers": [
             {
                 "name": layer.name,
@@ -53,7 +63,7 @@ def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
             for layer in trajectory.layers
         ],
         "skipped": [
-            {"name": item.name, "reason": item.sentence, "kind": item.reason.name.lower()} for item in trajectory.skipped
+            {"name": item.name, "reason": item.sentence, "kind": item.reason.name} for item in trajectory.skipped
         ],
         "notes": list(trajectory.notes),
     }
@@ -80,33 +90,59 @@ def series_from_json(entry: Mapping[str, Any], where: str) -> SpectralTrajectory
     steps = tuple(int(step) for step in entry["steps"])
     if not steps or list(steps) != sorted(set(steps)):
         raise ValueError(f"{where}: steps must be there and increase, got {entry['steps']}")
-    labels = [str(path) for path in entry["checkpoints"]]
-    states = [FileState(state) for state in entry.get("checkpoint_states", [FileState.PRESENT.value] * len(labels))]
-    if len(labels) != len(steps) or len(states) != len(steps):
-        raise ValueError(f"{where}: {len(labels)} checkpoints for {len(steps)} steps")
-    checkpoints = tuple(_checkpoint(label, state) for label, state in zip(labels, states, strict=True))
+    checkpoints = _checkpoints(entry)
+    if len(checkpoints) != len(steps):
+        raise ValueError(f"{where}: {len(checkpoints)} checkpoints for {len(steps)} steps")
     layers = tuple(_layer(layer, len(steps), f"{where}, layer {index}") for index, layer in enumerate(entry["layers"]))
+    certainty, why = _certainty(entry)
     return SpectralTrajectory(
         series=SeriesId(str(entry.get("name", entry["discriminator"])), str(entry.get("run", ""))),
-        certainty=Certainty(entry.get("certainty", Certainty.CONFIRMED.value)),
-        why=str(entry.get("why", "")),
+        certainty=certainty,
+        why=why,
         steps=steps,
         step_unit=str(entry.get("step_unit", "step")),
         step_source=str(entry.get("step_source", "history")),
         checkpoints=checkpoints,
         layers=layers,
-        skipped=tuple(map(_skipped, entry.get("skipped", ()))),
+        skipped=tuple(_skipped(item) for item in entry.get("skipped", ())),
         notes=tuple(str(note) for note in entry.get("notes", ())),
     )
 
 
-def _checkpoint(label: str, state: FileState) -> CheckpointRef:
-    return CheckpointRef(location_of(label.removesuffix(f" ({state.value})")), state)
+def _checkpoints(entry: Mapping[str, Any]) -> tuple[CheckpointRef, ...]:
+    """The files and what has become of them, which histories of the first edition say in the path alone."""
+    texts = [str(text) for text in entry["checkpoints"]]
+    states = (
+        [FileState(state) for state in entry["states"]] if "states" in entry else [_state_in(text) for text in texts]
+    )
+    if len(states) != len(texts):
+        raise ValueError(f"{len(states)} states for {len(texts)} checkpoints")
+    return tuple(
+        CheckpointRef(location_of(text.removesuffix(f" ({state.value})")), state)
+        for text, state in zip(texts, states, strict=True)
+    )
+
+
+def _state_in(text: str) -> FileState:
+    return next((state for state in FileState if text.endswith(f" ({state.value})")), FileState.PRESENT)
+
+
+def _certainty(entry: Mapping[str, Any]) -> tuple[Certainty, str]:
+    """How the network was recognised; the first edition put both into one text, "confirmed: key 'netD'"."""
+    why = str(entry.get("why", ""))
+    if "certainty" in entry:
+        return Certainty(entry["certainty"]), why
+    word, colon, rest = why.partition(": ")
+    known = next((item for item in Certainty if colon and item.value == word), None)
+    return (known, rest) if known else (Certainty.CONFIRMED, why)
 
 
 def _skipped(entry: Mapping[str, Any]) -> SkippedLayer:
     name, sentence = str(entry["name"]), str(entry["reason"])
-    reason = SkipReason[str(entry.get("kind", SkipReason.NO_SPECTRUM.name)).upper()]
+    if "kind" in entry:
+        reason = SkipReason[str(entry["kind"])]
+    else:
+        reason = next((kind for kind, pattern in _OLD_REASONS if pattern.match(sentence)), SkipReason.NO_SPECTRUM)
     return SkippedLayer(name, reason, "" if sentence == reason.value else sentence)
 
 

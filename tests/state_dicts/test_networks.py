@@ -5,15 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 
+from spectral_doctor.arrays import Array, Plain
 from spectral_doctor.errors import GeneratorOnly, NoDiscriminator
 from spectral_doctor.state_dicts.networks import find_discriminators
-from tests.builders import small_discriminator, small_generator
 
-D, G = small_discriminator(), small_generator()
-ADAM = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(16, 3, 3, 3)}}, "param_groups": [{"lr": 1e-4}]}
+
+def array(*shape: int) -> Array:
+    """An array of which only the shape matters."""
+    return Plain(np.zeros(shape, np.float32))
+
+
+def tensors_of(**shapes: tuple[int, ...]) -> dict[str, Array]:
+    """A state dict; `conv1__weight` stands for `conv1.weight`."""
+    return {name.replace("__", "."): array(*shape) for name, shape in shapes.items()}
+
+
+D = tensors_of(
+    conv1__weight=(16, 3, 3, 3),
+    conv1__bias=(16,),
+    conv2__weight=(16, 16, 3, 3),
+    conv2__bias=(16,),
+    head__weight=(1, 16),
+    head__bias=(1,),
+)
+G = tensors_of(start__weight=(64, 8), conv__weight=(3, 16, 3, 3))
+ADAM = {"state": {"0": {"step": array(), "exp_avg": array(16, 3, 3, 3)}}, "param_groups": {"0": {"lr": 1e-4}}}
 
 
 def prefixed(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
