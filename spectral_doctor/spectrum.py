@@ -272,10 +272,8 @@ def _gram(short_first: Values) -> NDArray[np.inexact[Any]]:
             wide = _wide(block)
             # numpy takes A @ A.T for a symmetric product, half the work of a general one; a conjugate copy hides it.
             product = wide @ (wide.conj().T if np.iscomplexobj(wide) else wide.T)
-            if gram is None:
-                gram = product
-            else:
-                gram += product
+            gram = product if gram is None else np.add(gram, product, out=gram)
+            del wide, product  # before the next block is widened
     assert gram is not None
     return gram
 

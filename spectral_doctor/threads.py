@@ -55,7 +55,7 @@ def side_by_side(
         if threads < 2 or sum(sizes) < LEAST_WORK:
             return [function(item) for item in items]
         order = sorted(range(len(items)), key=lambda position: -sizes[position])
-        with ThreadPoolExecutor(threads, thread_name_prefix="spectra") as pool:
+        with ThreadPoolExecutor(threads, "spectra", _limit.enter_worker) as pool:
             pending = {position: pool.submit(function, items[position]) for position in order}
             return [pending[position].result() for position in range(len(items))]
 
@@ -72,16 +72,27 @@ class _Limit:
         with self._lock:
             if self._inside == 0:
                 self._before = [library.get_num_threads() for library in _libraries()]
-                for library in _libraries():
-                    library.set_num_threads(1)
+                self._set([1] * len(_libraries()))
             self._inside += 1
+
+    def enter_worker(self) -> None:
+        """Repeat the limit in a new thread: an OpenBLAS on OpenMP counts for each thread by itself."""
+        with self._lock:
+            self._set([1] * len(_libraries()))
 
     def leave(self) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                for library, threads in zip(_libraries(), self._before, strict=True):
-                    library.set_num_threads(threads)
+                self._set(self._before)
+
+    def _set(self, numbers: Sequence[int]) -> None:
+        for library, number in zip(_libraries(), numbers, strict=True):
+            # Newer versions let only the first thread that sets a number set it again; here the count decides.
+            release = getattr(library, "clear_controlling_thread", lambda force: None)
+            release(force=True)
+            library.set_num_threads(number)
+            release(force=True)
 
 
 @lru_cache(maxsize=1)

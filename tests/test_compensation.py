@@ -221,3 +221,12 @@ def test_a_weight_that_is_not_finite_is_refused() -> None:
     weight[1, 2] = float("nan")
     with pytest.raises(NonFiniteWeight):
         compensate(weight, StaticCompensation())
+
+
+def test_half_of_an_odd_rank_is_rounded_down_as_in_the_official_code() -> None:
+    """i = r // 2; rounding half to even would give 2, 2, 4, 4 for 3, 5, 7, 9."""
+    half = StaticCompensation(0.5)
+    assert [half.count(rank) for rank in (1, 2, 3, 5, 7, 9, 64)] == [1, 1, 1, 2, 3, 4, 32]
+    assert StaticCompensation(0.29).count(100) == 29  # 0.29·100 is 28.999… in floating point
+    assert [StaticCompensation(1.0).count(rank) for rank in (1, 7, 10_007)] == [1, 7, 10_007]
+    assert StaticCompensation(0.0).count(8) == 1

@@ -55,7 +55,7 @@ class RemoteFile(Source):
         return joined[start - first * _BLOCK :][:length]
 
     def span(self, start: int, length: int) -> Values:
-        return np.frombuffer(self.read(start, length), dtype=np.uint8)
+        return self._whole(np.frombuffer(self.read(start, length), dtype=np.uint8), length)
 
     def _fetched(self, start: int, length: int) -> bytes:
         if length <= 0:

@@ -1,11 +1,12 @@
-"""Where files lie, as every reader sees it: a source of bytes in a folder; here those of this disk, mapped."""
+"""Where files lie, as every reader sees it: a source of bytes in a folder; here those of this disk."""
 
 from __future__ import annotations
 
 import io
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -56,7 +57,17 @@ class Source(ABC):
 
     @abstractmethod
     def span(self, start: int, length: int) -> Values:
-        """The bytes from `start` on as an array (uint8), mapped where that can be; short at the file's end."""
+        """Exactly `length` bytes from `start` on as an array (uint8).
+
+        Raises `UnreadableCheckpoint` where the file ends before, as one that is overwritten meanwhile does.
+        """
+
+    def _whole(self, content: Values, length: int) -> Values:
+        if len(content) < length:
+            raise UnreadableCheckpoint(
+                str(self.location), f"it ends after {len(content)} of {length} bytes that a tensor needs"
+            )
+        return content
 
     @property
     @abstractmethod
@@ -119,7 +130,10 @@ class _Part(io.RawIOBase):
 
 
 class LocalFile(Source):
-    """A file on this disk, mapped into memory; with `writable`, arrays of it change the file.
+    """A file on this disk; with `writable` it is mapped, and arrays of it change the file.
+
+    What is only read is not mapped: a run that overwrites its checkpoint while it is examined would end this process,
+    and pages once seen would count as its memory for as long as the file is open.
 
     Raises `UnreadableCheckpoint` where it cannot be opened.
     """
@@ -127,10 +141,8 @@ class LocalFile(Source):
     def __init__(self, path: Path, *, writable: bool = False) -> None:
         self.location = path
         self._path, self._writable = path, writable
-        try:
+        with _speaking_of(path):
             self._stat = path.stat()
-        except OSError as error:
-            raise UnreadableCheckpoint(path, error.strerror or str(error)) from error
 
     @property
     def size(self) -> int:
@@ -146,34 +158,39 @@ class LocalFile(Source):
 
     @cached_property
     def _map(self) -> mmap.mmap:
-        access = mmap.ACCESS_WRITE if self._writable else mmap.ACCESS_READ
-        try:
-            with self._path.open("r+b" if self._writable else "rb") as file:
-                return mmap.mmap(file.fileno(), 0, access=access)
-        except (OSError, ValueError) as error:
-            raise UnreadableCheckpoint(self._path, getattr(error, "strerror", None) or str(error)) from error
+        with _speaking_of(self._path), self._path.open("r+b") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE)
 
     def flush(self) -> None:
         """Write what was changed in memory to the file."""
-        self._map.flush()
-
-    @cached_property
-    def _bytes(self) -> Values:
-        return np.frombuffer(self._map, dtype=np.uint8)
-
-    @cached_property
-    def head(self) -> bytes:
-        try:
-            with self._path.open("rb") as file:
-                return file.read(HEAD)
-        except OSError as error:
-            raise UnreadableCheckpoint(self._path, error.strerror or str(error)) from error
+        if self.size:
+            self._map.flush()
 
     def read(self, start: int, length: int) -> bytes:
-        return self._map[start : start + length] if self.size and length > 0 else b""
+        if length <= 0:
+            return b""
+        with _speaking_of(self._path), self._path.open("rb", buffering=0) as file:
+            file.seek(start)
+            return file.read(length)
 
     def span(self, start: int, length: int) -> Values:
-        return self._bytes[start : start + length] if self.size else np.empty(0, dtype=np.uint8)
+        if self._writable and length:
+            mapped = np.frombuffer(self._map, dtype=np.uint8)
+            return self._whole(mapped[start : start + length], length)
+        content = np.empty(length, dtype=np.uint8)
+        with _speaking_of(self._path), self._path.open("rb", buffering=0) as file:
+            file.seek(start)
+            held = file.readinto(content.data) if length else 0
+        return self._whole(content[:held], length)
+
+
+@contextmanager
+def _speaking_of(path: Path) -> Iterator[None]:
+    """Turn what the disk says into one sentence."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise UnreadableCheckpoint(path, getattr(error, "strerror", None) or str(error)) from error
 
 
 class LocalFolder(Store):
@@ -219,7 +236,9 @@ class Within(Source):
         return self._source.read(self._start + start, max(0, min(length, self._length - start)))
 
     def span(self, start: int, length: int) -> Values:
-        return self._source.span(self._start + start, max(0, min(length, self._length - start)))
+        if start + length > self._length:
+            return self._whole(np.empty(0, dtype=np.uint8), length)
+        return self._source.span(self._start + start, length)
 
 
 class InMemory(Source):
@@ -250,4 +269,4 @@ class InMemory(Source):
         return self._content[start : start + length]
 
     def span(self, start: int, length: int) -> Values:
-        return np.frombuffer(self._content, dtype=np.uint8)[start : start + length]
+        return self._whole(np.frombuffer(self._content, dtype=np.uint8)[start : start + length], length)

@@ -22,7 +22,9 @@ class Part(Enum):
 
 
 # Segments of a dotted name are held to more than keys of a nested mapping, for `d1.conv.weight` is a layer.
-_STRICT_D = re.compile(r"(nets?_?|models?_?|state_?|dict_?|patch_?)*V?D(_?[A-Z]|_\w+)?|nets?D\w*|(net|model|patch)s?_?d")
+_STRICT_D = re.compile(
+    r"(nets?_?|models?_?|state_?|dict_?|patch_?)*V?D(_?[A-Z]|_\w+)?|nets?D\w*|(net|model|patch)s?_?d"
+)
 _STRICT_G = re.compile(r"(nets?_?|models?_?|state_?|dict_?|patch_?)*G(_?[A-Z]|_\w+)?|nets?G\w*|(net|model|patch)s?_?g")
 _LONG_D = re.compile(r"\w*disc|\w*discriminators?|discs|discr|discrim\w*|critics?|adversary|netd|modeld")
 _LONG_G = re.compile(r"gens?|\w*generators?|netg|modelg")
@@ -36,14 +38,17 @@ _TRAINING = re.compile(
 )
 _FROZEN = re.compile(r"perceptual|lpips\w*|vgg\w*|dinov?|inception\w*|arcface\w*|wavlm|hubert|clip|teacher")
 _FROZEN_PAIRS = re.compile(
-    r"(\w+ )*(feature net(work)?s?|identity loss|id loss|(fake|real) (unet|score|model)s?|pretrained \w+|frozen \w+)( \w+)*"
+    r"(\w+ )*(feature net(work)?s?|identity loss|id loss|(fake|real) (unet|score|model)s?|pretrained \w+|frozen \w+)"
+    r"( \w+)*"
 )
 _AVERAGES = frozenset({"ema", "swa", "target", "averaged"})
 _VALUES = re.compile(r"value( (net|network|function|head|fn))+|vf( \w+)*|qf( \w+)*|q (net|network|function)( \w+)*")
 _WEAK_VALUES = re.compile(r"value|critics?|q|v")
 _ACTORS = frozenset({"actor", "actors", "policy", "policies", "pi"})
 _HEAD = re.compile(r"(\w+ )*cls pred branch(es)?( \w+)*")
-_PIECES = re.compile(r"\w*discriminators|discs|critics|blocks?|layers?|conv\w*|heads?|body|main|linear|fc|list|stages?|levels?|trunk|proj\w*")
+_PIECES = re.compile(
+    r"\w*discriminators|discs|critics|blocks?|layers?|conv\w*|heads?|body|main|linear|fc|list|stages?|levels?|trunk|proj\w*"
+)
 _MAKERS = re.compile(r"(en|de)coders?|enc|dec")
 
 
@@ -130,3 +135,14 @@ def is_copy_of_discriminator(segment: str) -> bool:
 def is_piece(segment: str) -> bool:
     """Whether a segment with the discriminator's name sounds like a piece of one: `disc_block`, `discriminators`."""
     return any(map(_PIECES.fullmatch, words_of(segment)))
+
+
+def is_maker(segment: str) -> bool:
+    """Whether a segment names an encoder or a decoder, which a U-Net's discriminator has as well."""
+    return bool(_MAKERS.fullmatch(" ".join(words_of(segment)[:1])))
+
+
+def is_short(segment: str) -> bool:
+    """Whether a segment is a few letters that stand for a discriminator, and might stand for something else."""
+    name = segment.strip("_").lower()
+    return len(name) <= 2 or is_acronym(name) or _is_shortened(name)

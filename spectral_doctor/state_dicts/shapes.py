@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from spectral_doctor.arrays import Array
 from spectral_doctor.state_dicts.words import words_of
@@ -21,6 +22,17 @@ _JUDGING_OTHERWISE = frozenset(
     {"classifier", "classification", "cls", "regressor", "regression", "encoder", "quantizer", "tokenizer", "detector"}
     | {"segmentation", "lm", "vocoder", "denoiser", "reward"}
 )
+_OTHER_FILES = _JUDGING_OTHERWISE | {
+    "unet",
+    "vae",
+    "autoencoder",
+    "resnet",
+    "vgg",
+    "sr",
+    "superres",
+    "resolution",
+    "decoder",
+}
 _PLAYING = frozenset({"actor", "policy", "value", "vf", "qf", "q"})
 
 
@@ -95,8 +107,8 @@ def look_of(tensors: Mapping[str, Array]) -> Look:
     """Say whether a network looks like a discriminator: it narrows many values to one, and nothing contradicts.
 
     Its last weight has one output; its convolutions widen on their way there and none raises the resolution; a
-    dense network has at least three layers. What its shapes leave open (a classifier of two classes, a network that keeps its
-    width to the end, one that names itself otherwise) is unclear.
+    dense network has at least three layers. What its shapes leave open (a classifier of two classes, a network
+    that keeps its width to the end, one that names itself otherwise) is unclear.
     """
     weights = weights_of(tensors)
     convolutions = [weight for weight in weights if weight.is_convolution]
@@ -116,7 +128,7 @@ def _raises_resolution(convolutions: Sequence[Weight], words: set[str]) -> bool:
     """Transposed convolutions, by name or because their axes fit the other way round, or a pixel shuffle."""
     if not words.isdisjoint(_RAISING):
         return True
-    pairs = list(zip(convolutions, convolutions[1:], strict=False))
+    pairs = list(pairwise(convolutions))
     forward = sum(after.inputs == before.outputs for before, after in pairs)
     backward = sum(after.outputs == before.inputs for before, after in pairs)
     shuffled = any(before.outputs in (4 * after.inputs, 9 * after.inputs) for before, after in pairs)
@@ -126,7 +138,9 @@ def _raises_resolution(convolutions: Sequence[Weight], words: set[str]) -> bool:
 def _fans_out(weights: Sequence[Weight], convolutions: Sequence[Weight]) -> bool:
     """Whether it turns a few numbers into many: by a dense layer before its convolutions, or as a dense network."""
     if convolutions:
-        return weights[0] not in convolutions and weights[0].outputs > 8 * weights[0].inputs and weights[-1].is_convolution
+        return (
+            weights[0] not in convolutions and weights[0].outputs > 8 * weights[0].inputs and weights[-1].is_convolution
+        )
     return weights[-1].outputs > weights[0].inputs
 
 
@@ -145,3 +159,8 @@ def _narrows(weights: Sequence[Weight], convolutions: Sequence[Weight]) -> bool:
         return not classifying and widths[-1] >= widths[0] / 2
     # A network that ends in a map must widen: those that restore or make images and sounds keep or lose width.
     return max(widths) >= 2 * widths[0] and widths[-1] >= max(widths) / 2 and trunk[0].inputs <= widths[0]
+
+
+def is_named_otherwise(name: str) -> bool:
+    """Whether a file's name says that it holds something that judges or makes, and is no discriminator."""
+    return not (_OTHER_FILES | _PLAYING | {"student", "teacher"}).isdisjoint(words_of(name))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
-from spectral_doctor.arrays import live_arrays
-from spectral_doctor.records import Form, Kind, SkippedLayer
+from spectral_doctor.arrays import Array, live_arrays
+from spectral_doctor.elements import FLOAT32, Values
+from spectral_doctor.records import Form, Kind, SkippedLayer, SkipReason
 from spectral_doctor.spectrum import spectrum_of, weight_matrices
 from spectral_doctor.state_dicts.matrices import LayerWeight, collect_layers
 
@@ -256,3 +258,89 @@ def test_exclude_takes_globs_over_layer_names() -> None:
     layers, skipped = found(tensors, exclude=["block*"])
     assert [layer.layer for layer in layers] == ["head"]
     assert [(item.name, item.sentence) for item in skipped] == [("block1.c1", "excluded by --exclude")]
+
+
+class Watched(Array):
+    """An array that counts how often it is read."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.element, self.shape = FLOAT32, shape
+        self.reads = 0
+
+    def read(self) -> Values:
+        """Ones."""
+        self.reads += 1
+        return np.ones(self.shape, np.float32)
+
+
+def test_nothing_is_read_before_a_layer_is() -> None:
+    """Names, kinds and shapes come from the headers alone, in every form."""
+    arrays: dict[str, Array] = {
+        "plain.weight": Watched((8, 3, 3, 3)),
+        "old.weight_g": Watched((8, 1)),
+        "old.weight_v": Watched((8, 5)),
+        "new.parametrizations.weight.original0": Watched((6, 1)),
+        "new.parametrizations.weight.original1": Watched((6, 4)),
+        "cut.weight_orig": Watched((4, 4)),
+        "cut.weight_mask": Watched((4, 4)),
+        "raised.parametrizations.weight.original": Watched((4, 3)),
+        "raised.parametrizations.weight.0.envelope": Watched((3,)),
+    }
+    layers, skipped = collect_layers(arrays)
+    assert skipped == ()
+    shapes = {layer.layer: layer.matrix_shape for layer in layers}
+    assert shapes == {"plain": (8, 27), "old": (8, 5), "new": (6, 4), "cut": (4, 4), "raised": (4, 3)}
+    assert [array.reads for array in arrays.values() if isinstance(array, Watched)] == [0] * len(arrays)
+    for layer in layers:
+        assert layer.read().shape == layer.matrix_shape
+    assert all(array.reads for array in arrays.values() if isinstance(array, Watched))
+
+
+def test_old_and_new_weight_norms_stand_side_by_side() -> None:
+    """A run that was resumed under another version of torch, or half converted: both halves are examined."""
+    with pytest.warns(FutureWarning):
+        old = nn.utils.weight_norm(nn.Conv1d(3, 8, 5))
+    new = parametrizations.weight_norm(nn.Conv1d(8, 16, 5))
+    tensors = {f"convs.0.{name}": tensor for name, tensor in old.state_dict().items()}
+    tensors |= {f"convs.1.{name}": tensor for name, tensor in new.state_dict().items()}
+    layers, skipped = found(tensors)
+    assert skipped == ()
+    assert [(layer.layer, layer.form) for layer in layers] == [
+        ("convs.0", Form.WEIGHT_NORM),
+        ("convs.1", Form.WEIGHT_NORM),
+    ]
+
+
+def test_a_matrix_whose_name_ends_in_v_is_no_singular_vector() -> None:
+    """Beside `weight` a vector `weight_v` serves it; a whole matrix of that name is a parameter of its own."""
+    layers, skipped = found({"a.weight": torch.ones(4, 6), "a.weight_v": torch.ones(6, 6), "a.weight_u": torch.ones(4)})
+    assert [layer.key for layer in layers] == ["a.weight"]
+    assert [(item.name, item.reason) for item in skipped] == [("a.weight_v", SkipReason.UNKNOWN_LAYER)]
+    assert found({"a.weight": torch.ones(4, 6), "a.weight_v": torch.ones(1, 6)})[1] == ()
+
+
+def test_a_group_of_a_weight_normalised_layer_is_computed_alone() -> None:
+    """Its rows have magnitudes of their own: the parts equal the rows of the whole."""
+    torch.manual_seed(0)
+    chain = [
+        parametrizations.weight_norm(nn.Conv1d(1, 8, 3)),
+        parametrizations.weight_norm(nn.Conv1d(8, 16, 3, groups=4)),
+    ]
+    tensors = {
+        f"convs.{i}.{name}": tensor for i, module in enumerate(chain) for name, tensor in module.state_dict().items()
+    }
+    layers = [layer for layer in found(tensors)[0] if layer.layer == "convs.1"]
+    assert len(layers) == 4
+    whole = np.concatenate([layer.read() for layer in layers])
+    used = chain[1].weight
+    assert isinstance(used, Tensor)
+    np.testing.assert_allclose(whole, used.detach().flatten(1).numpy(), rtol=1e-6)
+
+
+def test_a_weight_norm_shared_by_two_names_counts_once() -> None:
+    """The same two tensors under another name are the same layer."""
+    module = parametrizations.weight_norm(nn.Linear(4, 3))
+    tensors = {f"{name}.{key}": value for name in ("a", "b") for key, value in module.state_dict().items()}
+    layers, skipped = found(tensors)
+    assert [layer.layer for layer in layers] == ["a"]
+    assert [(item.name, item.reason) for item in skipped] == [("b", SkipReason.SHARED)]

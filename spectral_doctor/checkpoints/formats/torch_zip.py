@@ -36,7 +36,7 @@ class TorchZip(Format):
         return is_zip(source) and is_whole(source) and has_member(source, PICKLE)
 
     def open(self, source: Source) -> Contents:
-        """Follow the pickle; a storage is mapped where it lies when an array on it is read."""
+        """Follow the pickle; a storage is read where it lies when an array on it is."""
         check_archive(source, stored_only=True)
         members = directory_of(source)
         pickle = next(name for name in members if name.rsplit("/", 1)[-1] == PICKLE)
@@ -85,9 +85,13 @@ class _Storages:
         size = name.count * name.element.itemsize
         if member.file_size < size:
             raise MalformedPickle(f"a storage that ends after {member.file_size} of {size} bytes")
-        part = stored_member(self._source, member)
-        element = self._element(name.element)
-        storage = Storage(element, name.count, lambda: part.span(0, size), part.identity)
+        # Where the member begins stands in its own header, which is read with it: most storages are never asked for.
+        storage = Storage(
+            self._element(name.element),
+            name.count,
+            lambda: stored_member(self._source, member).span(0, size),
+            (self._source.identity, member.header_offset),
+        )
         self._known[name.key] = storage
         return storage
 
