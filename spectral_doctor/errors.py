@@ -27,8 +27,10 @@ A constructor takes the facts and writes the sentence. Names that come from a fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+EXPORT = "export the discriminator's weights as safetensors, .npz or a torch state_dict"
 
 
 def printable(text: object) -> str:
@@ -120,11 +122,18 @@ class NoWeights(NothingToExamine):
 
 
 class NoCheckpoints(NothingToExamine):
-    """No file among those given is a checkpoint."""
+    """No file among those given is a checkpoint that is read here.
 
-    def __init__(self, paths: Iterable[Path | str], left_out: int) -> None:
-        seen = f"{left_out} file{'' if left_out == 1 else 's'} looked at" if left_out else "no file there"
-        super().__init__(f"{listed(paths)}: no checkpoint found ({seen}).")
+    `unread` counts, by format, the files that may hold weights and are not read; `others` the rest that was looked at.
+    """
+
+    def __init__(self, paths: Iterable[Path | str], others: int, unread: Mapping[str, int] | None = None) -> None:
+        seen = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in (unread or {}).items()]
+        parts = [f"{', '.join(seen)}: not read by spectral-doctor; {EXPORT}"] if seen else []
+        if others or not seen:
+            number = f"{others} {'other ' if seen else ''}file{'' if others == 1 else 's'} looked at"
+            parts.append(number if others else "no file there")
+        super().__init__(f"{listed(paths)}: no checkpoint found ({'; '.join(parts)}).")
 
 
 class GeneratorOnly(NothingToExamine):

@@ -14,7 +14,7 @@ CLOCK_TOLERANCE = 60.0
 NO_STEP_UNIT = "checkpoint"
 _SAMPLE_RATES = frozenset({8000, 16000, 22000, 24000, 32000, 40000, 44000, 48000})
 _IMAGE_SIZES = frozenset({16, 28, 32, 48, 64, 96, 128, 224, 256, 512, 1024})
-_TRUST = [Standing.SAID, Standing.BARE, Standing.FOLDER, Standing.LOOSE, Standing.GLUED, Standing.TIME]
+_TRUST = [Standing.TOLD, Standing.SAID, Standing.BARE, Standing.FOLDER, Standing.LOOSE, Standing.GLUED, Standing.TIME]
 _FINENESS = {"step": 0, "kimg": 1, "": 2, "epoch": 3}
 _FEWEST_GLUED, _FEWEST_LOOSE = 10, 100
 
@@ -100,7 +100,7 @@ def _values(member: Named, slots: Sequence[int]) -> tuple[int, ...]:
 def _may_count(column: Sequence[Number]) -> bool:
     """Say whether numbers in one slot can be steps: no sample rates, no dates above a file, no `D1`, `D2`."""
     values, first = {item.value for item in column}, column[0]
-    if first.standing is Standing.SAID:
+    if first.standing in (Standing.TOLD, Standing.SAID):
         return True
     if all(item.text.lower().endswith("k") for item in column) and values <= _SAMPLE_RATES:
         return False
@@ -158,12 +158,18 @@ def _axis(members: Sequence[Named], chosen: Sequence[int]) -> Axis:
     values = {member.index: _values(member, chosen) for member in members}
     if len(chosen) == 1 and numbers[0].standing is not Standing.TIME:
         steps = {index: value[0] for index, value in values.items()}
-        return Axis(steps, numbers[0].unit, numbers[0].source, varies=True)
+        return Axis(steps, numbers[0].unit or _unit_before(members[0], chosen[0]), numbers[0].source, varies=True)
     order = {value: place for place, value in enumerate(sorted(set(values.values())), start=1)}
     place = "folder name" if numbers[-1].depth else "file name"
     what = " and ".join(number.unit or "number" for number in numbers) if len(chosen) > 1 else "the time"
     steps = {index: order[value] for index, value in values.items()}
     return Axis(steps, NO_STEP_UNIT, f"{what} in the {place}", varies=True)
+
+
+def _unit_before(member: Named, slot: int) -> str:
+    """The unit of a constant that stands before the number that varies: in `epoch_4_100` the 100 are epochs."""
+    number, before = _numbers(member)[slot], _numbers(member)[slot - 1] if slot else None
+    return before.unit if before is not None and before.depth == number.depth == 0 else ""
 
 
 def _constant(members: Sequence[Named]) -> Axis:
@@ -175,7 +181,9 @@ def _constant(members: Sequence[Named]) -> Axis:
     if best.standing is Standing.BARE:
         best = [number for number in numbers if number.standing is Standing.BARE][-1]
     doubtful = best.standing is not Standing.SAID and (best.depth > 0 or best.value in _IMAGE_SIZES)
-    return Axis(dict.fromkeys((member.index for member in members), best.value), best.unit, best.source, False, doubtful)
+    return Axis(
+        dict.fromkeys((member.index for member in members), best.value), best.unit, best.source, False, doubtful
+    )
 
 
 def _may_stand_alone(number: Number, count: int) -> bool:

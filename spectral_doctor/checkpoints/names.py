@@ -23,8 +23,9 @@ _TIMELESS = "latest|last|best|final|current|newest"
 
 
 class Standing(Enum):
-    """How a name gives a number: with its unit, alone, as a folder's whole name, glued to a word, or as a time."""
+    """How a name gives a number: by `--step`, with its unit, alone, as a whole folder, glued to a word, as a time."""
 
+    TOLD = "told"
     SAID = "said"
     BARE = "bare"
     FOLDER = "folder"
@@ -49,6 +50,8 @@ class Number:
     @property
     def source(self) -> str:
         """Where it stands, in words."""
+        if self.standing is Standing.TOLD:
+            return "--step"
         place = "folder name" if self.depth else "file name"
         return place if self.standing is Standing.SAID else f"a number in the {place}"
 
@@ -159,6 +162,9 @@ def _read_part(name: str, depth: int) -> PathReading:
     if depth and not _SAVED.match(bare):
         # A folder's own word, as in `final_run`, is its name.
         words, bare = [], _tidy(left) if numbers else left
+    copies = [match[0] for match in _TOKENS.finditer(name) if match.lastgroup == "copy" and match[0][:1] in "bBcC"]
+    if copies:
+        words = ["best"]
     if "2333333" in name:
         # The number under which VITS and its descendants overwrite their latest state.
         words = ["latest"]

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from spectral_doctor.checkpoints.axes import NO_STEP_UNIT, Axis, Named, axes_of, counts_runs, grouped
-from spectral_doctor.checkpoints.axes import CLOCK_TOLERANCE as CLOCK_TOLERANCE
-from spectral_doctor.checkpoints.names import Number, PathReading, Standing, read_path, run_name
+from spectral_doctor.checkpoints.axes import CLOCK_TOLERANCE, NO_STEP_UNIT, Axis, Named, axes_of, counts_runs, grouped
+from spectral_doctor.checkpoints.names import Number, PathReading, Standing, read_path
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.records import Location, StepClue
 
@@ -58,10 +57,10 @@ def step_pattern(text: str) -> re.Pattern[str]:
 def find_runs(files: Sequence[Written], pattern: re.Pattern[str] | None = None) -> tuple[Run, ...]:
     """Sort states of files of one network into runs, and give each its steps.
 
-    Every path is reduced to a template, numbers to slots; paths of one template without its numbers are candidates for
-    one run, and of their slots the one counts that varies and tells them apart. What does not vary (dates, scales) falls
-    out; folds, seeds and runs split. A key inside the files counts where the names do not. With `pattern` its first group
-    is the step.
+    Every path is reduced to a template, numbers to slots. Paths of one template without its numbers are candidates for
+    one run, and of their slots the one counts that varies and tells them apart; what does not vary (dates, scales)
+    falls out; folds, seeds and runs split. A key inside the files counts where the names do not. With `pattern` its
+    first group is the step.
     """
     named = [Named(index, _reading(file, pattern), file.modified) for index, file in enumerate(files)]
     runs: list[Run] = []
@@ -83,7 +82,7 @@ def _reading(file: Written, pattern: re.Pattern[str] | None) -> PathReading:
         return replace(reading, numbers=())
     value = int(digits[1]) * (1000 if digits[2] else 1)
     unit = next((item.unit for item in reading.numbers if item.value == value and item.unit), "")
-    own = Number(value, digits[0], unit, Standing.SAID, 0)
+    own = Number(value, digits[0], unit, Standing.TOLD, 0)
     return replace(reading, numbers=(own,), shape="--step")
 
 
@@ -185,7 +184,7 @@ def _with_ends(files: Sequence[Written], named: Mapping[int, Named], axis: Axis,
         margin = CLOCK_TOLERANCE if word else 0.0
         is_last = own > highest if own is not None and highest is not None else files[index].modified >= last - margin
         if word == "best":
-            apart.append((index, "is the best by the run's own measure, and no name or key says of which step"))
+            apart.append((index, "is a best or a copy, and neither its name nor a key says of which step"))
         elif is_last:
             ends.append(index)
         else:
@@ -211,9 +210,7 @@ def _rising_place(files: Sequence[Written], ordered: Sequence[int]) -> tuple[str
     return None
 
 
-def _key_values(
-    files: Sequence[Written], members: Sequence[int], place: tuple[str, str] | None
-) -> dict[int, int]:
+def _key_values(files: Sequence[Written], members: Sequence[int], place: tuple[str, str] | None) -> dict[int, int]:
     """{index: value} of a key in the files that have it."""
     found: dict[int, int] = {}
     for index in members:

@@ -13,6 +13,7 @@ from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import Failure
 from spectral_doctor.report.problems import by_rule, group_sentence, title
 from spectral_doctor.report.watching import StateKey, live_table, state_line, states
 
@@ -27,7 +28,7 @@ class View:
         # The states that the last look found: of each the diagnosis and its place there.
         self.fresh: list[tuple[Diagnosis, int]] = []
         self.found: set[Key] = set()
-        self.failures: set[str] = set()
+        self.failures: set[Failure] = set()
         self.live = Live(self._waiting(), console=self.console, refresh_per_second=4)
 
     def __enter__(self) -> View:
@@ -64,8 +65,8 @@ class View:
         return new
 
     def _is_new(self, problem: Problem) -> bool:
-        if problem.rule.code == "SD302":
-            return problem.sentence not in {f"{failure.rstrip('.')}." for failure in self.failures}
+        if problem.failure is not None:
+            return problem.failure not in self.failures
         return problem.key not in self.found
 
     def _print(self, line: str) -> None:

@@ -106,9 +106,7 @@ class _Past:
         return _Past(self.count + 1, min(self.least_shortfall, evidence.shortfall), likely)
 
 
-def _verdict(
-    panel: Panel, now: Evidence | None, likely: float | None, past: _Past, thresholds: Thresholds
-) -> Verdict:
+def _verdict(panel: Panel, now: Evidence | None, likely: float | None, past: _Past, thresholds: Thresholds) -> Verdict:
     if now is None or likely is None:
         return Verdict.NOT_ENOUGH_EVIDENCE
     several = past.count > 0

@@ -14,7 +14,7 @@ from spectral_doctor.gate.records import CheckOutcome, Coverage, Problem
 from spectral_doctor.gate.rules import RULES, Level
 from spectral_doctor.gate.settings import GateSettings
 from spectral_doctor.inspection import Inspection
-from spectral_doctor.records import Certainty
+from spectral_doctor.records import Certainty, Failure
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 _BY_VERDICT = {Verdict.COLLAPSED: "SD101", Verdict.DECLINING: "SD102", Verdict.NOT_ENOUGH_EVIDENCE: "SD103"}
@@ -29,7 +29,7 @@ def judge(inspection: Inspection, settings: GateSettings, root: str = "") -> Che
     for diagnosis in inspection.diagnoses:
         problems = (item for item in _problems(diagnosis) if not settings.silences(item.rule.code, item.layer))
         found += _softened(problems) if diagnosis.trajectory.certainty is Certainty.INFERRED else problems
-    found += [_about_files("SD302", failure) for failure in inspection.failures]
+    found += [replace(_about_files("SD302", str(item)), failure=item) for item in inspection.failures]
     coverage = coverage_of(inspection)
     least = settings.fail_on_coverage
     if least is not None and coverage.percent < least:
@@ -49,7 +49,7 @@ def judge(inspection: Inspection, settings: GateSettings, root: str = "") -> Che
 def nothing_examined(error: DoctorError, settings: GateSettings, root: str = "") -> CheckOutcome:
     """The outcome where nothing could be examined: one problem, SD301, which nothing silences."""
     sentence = " ".join([str(error), *getattr(error, "__notes__", ())])
-    inspection = Inspection((), (), (sentence,))
+    inspection = Inspection((), (), (Failure("", sentence),))
     return CheckOutcome(
         inspection=inspection,
         problems=(_about_files("SD301", sentence),),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spectral_doctor.gate.rules import Level, Rule
-from spectral_doctor.records import CheckpointRef
+from spectral_doctor.records import CheckpointRef, Failure
 
 if TYPE_CHECKING:
     from spectral_doctor.inspection import Inspection
@@ -48,7 +48,7 @@ class Problem:
 
     `layer` is empty where the rule is about a discriminator, both names where it is about the files, which
     also have no checkpoint. `known`
-    says that the baseline has it already, so that it no longer fails.
+    says that the baseline has it already, so that it no longer fails; `failure` is the file of SD302.
     """
 
     rule: Rule
@@ -59,6 +59,7 @@ class Problem:
     step: int | None
     sentence: str
     known: bool = False
+    failure: Failure | None = None
 
     @property
     def key(self) -> Key:

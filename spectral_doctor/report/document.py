@@ -36,7 +36,7 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
         "tool": f"spectral-doctor {__version__}",
         "series": [{**series_to_json(item.trajectory), "diagnosis": _diagnosis(item)} for item in inspection.diagnoses],
         "left_out": [asdict(item) for item in inspection.left_out],
-        "failures": list(inspection.failures),
+        "failures": list(map(str, inspection.failures)),
     }
 
 

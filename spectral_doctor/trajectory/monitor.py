@@ -11,7 +11,8 @@ from spectral_doctor.errors import UsageError
 from spectral_doctor.records import Certainty, CheckpointRef, LayerSpectrum, SeriesId
 from spectral_doctor.state_dicts.matrices import collect_layers
 from spectral_doctor.trajectory.examining import layer_spectra
-from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+from spectral_doctor.trajectory.records import SpectralTrajectory
+from spectral_doctor.trajectory.series import layer_trajectories
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,17 +60,6 @@ class SpectralMonitor:
         """All observations as a trajectory that `diagnose` takes; raises `UsageError` before the first one."""
         if not self._observed:
             raise UsageError("nothing has been observed yet: call observe(step) first.")
-        layers = []
-        for position, first in enumerate(self._observed[0]):
-            series = [observed[position] for observed in self._observed]
-            layers.append(
-                LayerTrajectory(
-                    first.identity,
-                    tuple(layer.spectrum for layer in series),
-                    tuple(layer.non_finite for layer in series),
-                    tuple(layer.at_bound for layer in series),
-                )
-            )
         return SpectralTrajectory(
             series=SeriesId("discriminator"),
             certainty=Certainty.CONFIRMED,
@@ -78,5 +68,5 @@ class SpectralMonitor:
             step_unit="step",
             step_source="the training loop",
             checkpoints=tuple(CheckpointRef(Path(f"step {step}")) for step in self._steps),
-            layers=tuple(layers),
+            layers=layer_trajectories(self._observed),
         )

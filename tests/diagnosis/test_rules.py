@@ -163,7 +163,7 @@ def test_onset_and_the_checkpoint_to_resume_from() -> None:
         "HEALTHY", "DECLINING", "HEALTHY", "HEALTHY", "DECLINING", "COLLAPSED",
     ]  # fmt: skip
     assert (diagnosis.onset_after, diagnosis.onset) == (300, 400)
-    assert (diagnosis.last_healthy, diagnosis.resume_from) == (300, "run/netD_300.pth")
+    assert (diagnosis.last_healthy, str(diagnosis.resume_from)) == (300, "run/netD_300.pth")
     assert diagnosis.summary == (
         "Even the best layers have lost their plateau since step 400: the best plateau, in conv, is 0.40, "
         "down from 0.98 at 300. Probability of mode collapse 0.97. For it: the first layer's σ2/σ1 is 0.40 (+2.0); "
@@ -184,7 +184,7 @@ def test_a_checkpoint_that_is_not_finite_is_never_recommended() -> None:
     sound = layer_over_steps("b", [0.97, 0.97, 0.97, 0.97])
     diagnosis = diagnose(series(broken, sound))
     assert diagnosis.verdict is Verdict.HEALTHY
-    assert diagnosis.resume_from == "run/netD_100.pth"
+    assert str(diagnosis.resume_from) == "run/netD_100.pth"
 
 
 @pytest.mark.parametrize(("rank", "index"), [(2, 2), (3, 2), (4, 3), (7, 5), (8, 5), (512, 5)])

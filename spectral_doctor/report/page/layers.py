@@ -107,7 +107,10 @@ def _facts(view: LayerView) -> Markup:
     facts = [
         ("σk/σ1", "NaN/Inf" if plateau is None else f"{plateau:.2f}" if finding.plateau_index > 1 else "–"),
         ("k", str(finding.plateau_index)),
-        ("deficit", "–" if finding.deficit is None or len(view.finding.trajectory.spectra) == 1 else f"{finding.deficit:.2f}"),
+        (
+            "deficit",
+            "–" if finding.deficit is None or len(view.finding.trajectory.spectra) == 1 else f"{finding.deficit:.2f}",
+        ),
         ("σ1", "NaN/Inf" if spectrum is None else number(spectrum.sigma_max)),
         ("matrix", f"{rows}×{columns}"),
         ("norm", FORMS.get(identity.form, identity.form)),
