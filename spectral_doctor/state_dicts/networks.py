@@ -167,7 +167,7 @@ def _by_shape(unknown: Mapping[str, dict[str, Array]]) -> tuple[str, dict[str, A
     for name, tensor in unknown[outer].items():
         first, _, rest = name.partition(".")
         modules[first][rest] = tensor
-    if not 2 <= sum(len(weights_of(part)) > 1 for part in modules.values()):
+    if not sum(len(weights_of(part)) > 1 for part in modules.values()) >= 2:
         return None
     inner = {f"{outer}.{first}".lstrip("."): part for first, part in modules.items()}
     return _by_shape(inner)

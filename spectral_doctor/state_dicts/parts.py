@@ -50,7 +50,7 @@ def leaves_of(tree: Mapping[str, object], path: tuple[str, ...] = ()) -> Iterato
             yield Leaf((*path, *_unwrapped(segments)), len(path), value)
         elif isinstance(value, Mapping):
             name = "optimizer state" if "param_groups" in value and "state" in value else ""
-            if name and not part_of(key, in_container=True) is Part.OPTIMIZER:
+            if name and part_of(key, in_container=True) is not Part.OPTIMIZER:
                 continue
             yield from leaves_of(value, (*path, key))
 

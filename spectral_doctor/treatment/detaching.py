@@ -9,11 +9,11 @@ from typing import Any
 from spectral_doctor.arrays import Array, Live
 from spectral_doctor.checkpoints.formats import Tree
 from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
-from spectral_doctor.state_dicts.words import Role, file_role
 from spectral_doctor.checkpoints.training_state import MAIN_FILE, read_state, state_bytes
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.errors import NothingToExamine, OutputNotWritable, UsageError, listed, printable
 from spectral_doctor.state_dicts.networks import find_discriminators, find_generator
+from spectral_doctor.state_dicts.words import Role, file_role
 from spectral_doctor.training.folder import saved_states
 from spectral_doctor.treatment.records import Detach
 
