@@ -114,7 +114,8 @@ def _runs_of(files: Sequence[Written], members: Sequence[Named]) -> list[Run]:
     axes = [axis for part in grouped(numbered, _kind_of_shape).values() for axis in axes_of(part)]
     axes = _joined(axes)
     by_index = {member.index: member for member in members}
-    unsaid = [index for index in by_index if index not in rest and not any(index in axis.steps for axis in axes)]
+    said = {index for axis in axes for index in axis.steps}
+    unsaid = [member.index for member in numbered if member.index not in said]
     told = [axis for axis in axes if axis.steps]
     if len(told) > 1:
         runs = [_run(files, by_index, axis, []) for axis in told]

@@ -34,6 +34,15 @@ from spectral_doctor.records import RemotePath
         ("200kimg.pt", [(200, "kimg")], ""),
         ("vae.1000.pt", [(1000, "")], "vae"),
         ("netD10.pth", [(10, "")], "netD"),
+        ("ckpt10.pt", [(10, "")], "ckpt"),
+        ("D_0.1M.pth", [(100000, "")], "D"),
+        ("D_2.5k.pth", [(2500, "")], "D"),
+        ("D.10000", [(10000, "")], "D"),
+        ("D (1).pth", [], "D"),
+        ("weights.10-0.35.h5", [(10, "")], "weights"),
+        ("D_round_10.pth", [(10, "")], "D_round"),
+        ("model.ckpt-10000.index", [(10000, "")], "model.ckpt"),
+        ("global_step1000/mp_rank_00_model_states.pt", [(1000, "step")], "*/mp_rank_00_model_states"),
         ("netD_fid12.3_epoch_4.pth", [(4, "epoch")], "netD"),
         ("v_epoch=1_step=1000_val_loss=3.1.ckpt", [(1, "epoch"), (1000, "step")], "v"),
     ],
@@ -42,7 +51,8 @@ def test_numbers_that_may_be_steps(path: str, numbers: list[tuple[int, str]], ru
     """The number, the unit where the name says it, and the name without it."""
     reading = read_path(Path(path))
     assert [(number.value, number.unit) for number in reading.numbers] == numbers
-    assert reading.run == run_name(Path(path)) == run
+    assert reading.run == run
+    assert run_name(Path(path)) == run.rpartition("/")[2]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +67,8 @@ def test_numbers_that_may_be_steps(path: str, numbers: list[tuple[int, str]], ru
         "fold_1/netD.pth",
         "seed=3/netD.pth",
         "run12/D.pth",
+        "kfold3/D.pth",
+        "netD_sub10.pth",
         "exp-4/D.pth",
         "version_0/D.pth",
         "bgan32/discriminator.pt",
@@ -106,6 +118,11 @@ def test_folders_and_times(path: str, standing: Standing, value: int) -> None:
         ("last.ckpt", "last", ""),
         ("D_2333333.pth", "latest", "D"),
         ("netD_best.pth", "best", "netD"),
+        ("netD_epoch_last.pth", "last", "netD"),
+        ("epoch_final.pth", "final", ""),
+        ("netD-end.pth", "end", "netD"),
+        ("step_latest/D.pth", "latest", "*/D"),
+        ("legend.pth", "", "legend"),
         ("netD_best_final.pth", "best", "netD"),
         ("checkpoint-final/D.pth", "final", "checkpoint*/D"),
         ("latest/discriminator/D.pth", "latest", "*/discriminator/D"),

@@ -181,6 +181,32 @@ def test_the_final_file_is_the_end_of_its_run(word: str, age: float, is_end: boo
     assert files == paths[: 3 if is_end else 2]
 
 
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["epoch_10.pth", "epoch_20.pth", "epoch_last.pth"],
+        ["D_epoch_10.pth", "D_epoch_20.pth", "D_epoch_final.pth"],
+        ["10_net_D.pth", "20_net_D.pth", "latest_net_D.pth"],
+        ["epoch=1-step=10.ckpt", "epoch=2-step=20.ckpt", "last.ckpt"],
+        ["checkpoint-10/D.pt", "checkpoint-20/D.pt", "checkpoint-final/D.pt"],
+        ["10k/d/D.pt", "20k/d/D.pt", "latest/d/D.pt"],
+        ["step_10/D.pt", "step_20/D.pt", "step_latest/D.pt"],
+        ["D_0.pth", "D_1000.pth", "D_2333333.pth"],
+        ["seed_1/D_10.pth", "seed_1/D_20.pth", "seed_1/D_final.pth"],
+    ],
+)
+def test_the_end_is_found_however_the_steps_are_written(paths: list[str]) -> None:
+    """The word stands where the number stands."""
+    ((run, files),) = runs(paths)
+    assert (len(run.steps), run.ends, files) == (2, (2,), paths)
+
+
+@pytest.mark.parametrize("other", ["D_finale.pth", "other_final.pth", "sub/D_final.pth"])
+def test_a_final_file_of_another_name_is_another_run(other: str) -> None:
+    """The nearest cases: another word, another network, another folder."""
+    assert len(runs(["D_10.pth", "D_20.pth", other])) == 2
+
+
 def test_a_file_without_a_word_is_the_end_only_when_it_is_newer() -> None:
     """`netD.pth` beside `netD_1.pth`, `netD_2.pth`."""
     paths = ["netD_1.pth", "netD_2.pth", "netD.pth"]
