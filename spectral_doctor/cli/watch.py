@@ -20,7 +20,7 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern
-from spectral_doctor.errors import MissingPath, NoCheckpoints, UsageError, printable
+from spectral_doctor.errors import MissingPath, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.gate.settings import FailOn
 
@@ -109,6 +109,7 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
     from spectral_doctor.checkpoints.runs import step_pattern
     from spectral_doctor.cli.watching import View
     from spectral_doctor.following.follower import Follower
+    from spectral_doctor.inspection import no_checkpoints
 
     follower = Follower(
         folder,
@@ -128,7 +129,7 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
                 return ExitCode.FINDINGS
             if wishes.once and (not waiting or waited > _LONGEST_WAIT):
                 if not outcome.inspection.diagnoses:
-                    raise NoCheckpoints([folder], len(outcome.inspection.left_out))
+                    raise no_checkpoints([folder], outcome.inspection.left_out)
                 return ExitCode.HEALTHY
             pause = _PAUSE if wishes.once else wishes.interval
             waited += pause
