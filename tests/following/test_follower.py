@@ -325,7 +325,11 @@ def test_an_overwritten_state_is_never_advice(tmp_path: Path, clock: Clock) -> N
         follower.look()
     (series,) = follower.inspection().diagnoses
     assert [ref.is_present for ref in series.trajectory.checkpoints] == [False, False, True]
-    assert series.resume_from is None or series.resume_from.is_present
+    assert series.resume_from == CheckpointRef(tmp_path / "latest.pth")
+    put(tmp_path, "latest.pth", {"step": 40, "netD": moved(40)}, clock, age=1.0)
+    (series,) = follower.inspection().diagnoses
+    assert [ref.is_present for ref in series.trajectory.checkpoints] == [False, False, False]
+    assert series.resume_from is None
 
 
 def test_the_step_may_be_told_by_a_pattern(tmp_path: Path, clock: Clock) -> None:
