@@ -57,7 +57,7 @@ ONE_RUN = {
     "a date in the name": (["D_20240501_1.pth", "D_20240501_2.pth"], "step", [1, 2]),
     "a date above": (["20251212_162516/D_1.pth", "20251212_162516/D_2.pth"], "step", [1, 2]),
     "a score behind": (["D_1_fid12.3.pth", "D_2_fid9.8.pth"], "step", [1, 2]),
-    "epoch and step": (["epoch=1-step=500.ckpt", "epoch=1-step=1000.ckpt", "epoch=2-step=1500.ckpt"], "step", [500, 1000, 1500]),
+    "epoch and step": (["epoch=1-step=5.ckpt", "epoch=1-step=9.ckpt", "epoch=2-step=12.ckpt"], "step", [5, 9, 12]),
     "epoch folder, bare number": (["epoch_1/D_500.pth", "epoch_2/D_1000.pth"], "epoch", [1, 2]),
     "glued to a word": (["D10.pth", "D20.pth", "D30.pth"], "step", [10, 20, 30]),
     "best among them": (["D_epoch_1.pth", "D_epoch_2.pth", "D_best_epoch_3.pth"], "epoch", [1, 2, 3]),
