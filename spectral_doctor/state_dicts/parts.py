@@ -20,6 +20,7 @@ from spectral_doctor.state_dicts.keys import (
     part_of,
 )
 from spectral_doctor.state_dicts.shapes import has_weight, weights_of
+from spectral_doctor.state_dicts.words import spoken_name
 
 WRAPPERS = ("module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module")
 UNWRAP_KEYS = ("state_dict", "model_state_dict", "params", "model", "weights", "weight", "module", "net", "")
@@ -91,14 +92,15 @@ def groups_of(leaves: Sequence[Leaf], *, of_discriminator: bool = False) -> Grou
     """Group tensors by what they belong to and the key that says so; within a group by the rest of their names.
 
     Where the file's name says that it is `of_discriminator`, a `disc_block` or a `decoder` in it is a piece of
-    the whole. A short name over a single weight (`wd.weight`) is a layer's.
+    the whole. A short name over a single weight (`wd.weight`) is a layer's, and so is `disc_embed.weight`.
     """
     reader = _Reader(leaves, of_discriminator)
     groups = reader.groups(leaves)
+    named = [prefix for part, prefix in groups if part is Part.DISCRIMINATOR]
     layers = {
         prefix
-        for (part, prefix), tensors in groups.items()
-        if part is Part.DISCRIMINATOR and is_short(prefix.rpartition(".")[2]) and len(weights_of(tensors)) < 2
+        for prefix in named
+        if len(weights_of(groups[Part.DISCRIMINATOR, prefix])) < 2 and _is_layer(prefix.rpartition(".")[2], named)
     }
     if layers:
         reader.layers = frozenset(layers)
@@ -106,11 +108,18 @@ def groups_of(leaves: Sequence[Leaf], *, of_discriminator: bool = False) -> Grou
     return _without_backbones(groups)
 
 
+def _is_layer(name: str, named: Sequence[str]) -> bool:
+    """Whether what has the discriminator's name and one weight is a layer, and no piece beside other pieces."""
+    pieces = [prefix for prefix in named if spoken_name(prefix.rpartition(".")[2]) == spoken_name(name)]
+    return is_short(name) or (is_piece(name) and len(pieces) < 2)
+
+
 class _Reader:
     """Reads keys in the light of all keys of the file."""
 
     def __init__(self, leaves: Sequence[Leaf], of_discriminator: bool) -> None:
         self.of_discriminator = of_discriminator
+        leaves = [leaf for leaf in leaves if not leaf.state_depth]
         self.playing = _is_reinforcement_learning(leaves)
         self.pairs = _pairs(leaves)
         self.networks = _nested_networks(leaves)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import Enum
+from functools import lru_cache
 
 from spectral_doctor.checkpoints.names import stem
 from spectral_doctor.records import Location
@@ -32,6 +33,7 @@ class Role(Enum):
     UNKNOWN = "unknown"
 
 
+@lru_cache(maxsize=16384)
 def words_of(name: str) -> tuple[str, ...]:
     """The words of a name in small letters, cut at capitals, digits and signs: `netD_A` is net, d, a.
 

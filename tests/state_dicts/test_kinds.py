@@ -83,6 +83,13 @@ def test_a_layer_is_no_discriminator(name: str) -> None:
         names({**prefixed("x.", G), **prefixed(f"{name}.", D)})
 
 
+def test_one_weight_under_a_word_is_a_layer() -> None:
+    """`disc_embed.weight` and `wd.weight` are layers of something; a whole network of that name is not."""
+    with pytest.raises(NoDiscriminator):
+        names({**G, "disc_embed.weight": array(3, 3), "wd.weight": array(3, 3)})
+    assert names({**G, **prefixed("wd.", D)}) == ["wd"]
+
+
 @pytest.mark.parametrize(
     "key", ["optimizer_D", "optim_d", "D_opt", "d_scheduler", "sched_D", "scaler_d", "distill", "std"]
 )
