@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectral_doctor.cli.boundary import require_torch, speaking_plainly
+from spectral_doctor.cli.boundary import speaking_plainly
 from spectral_doctor.cli.options import (
     Assignments,
     Device,
@@ -72,8 +72,7 @@ def fix(
     device: Device = "auto",
 ) -> None:
     """Treat a discriminator whose spectrum collapses: in its file, or in resumed training."""
-    with speaking_plainly():
-        require_torch("fix")
+    with speaking_plainly(torch_for="fix"):
         if detach:
             _detach(paths, output, from_step, like)
             return

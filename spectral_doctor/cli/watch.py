@@ -106,6 +106,7 @@ class _Wishes:
 
 
 def _follow(folder: Path, wishes: _Wishes) -> int:
+    from spectral_doctor.checkpoints.runs import step_pattern
     from spectral_doctor.cli.watching import View
     from spectral_doctor.following.follower import Follower
 
@@ -113,7 +114,7 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
         folder,
         discriminator=wishes.settings.discriminator,
         exclude=wishes.settings.exclude,
-        step=wishes.settings.step,
+        step=None if wishes.settings.step is None else step_pattern(wishes.settings.step),
         observations=_earlier(wishes.history),
     )
     with _signals() as received, View(folder) as view:

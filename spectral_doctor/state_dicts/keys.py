@@ -49,6 +49,7 @@ _HEAD = re.compile(r"(\w+ )*cls pred branch(es)?( \w+)*")
 _PIECES = re.compile(
     r"\w*discriminators|discs|critics|blocks?|layers?|conv\w*|heads?|body|main|linear|fc|list|stages?|levels?|trunk|proj\w*"
 )
+_GIVING_HEAD = re.compile(r"(gan|adv|dis|disc|discriminator|critic|cls|fake|judge) (heads?|branch(es)?)( \w+)*")
 _MAKERS = re.compile(r"(en|de)coders?|enc|dec")
 
 
@@ -84,7 +85,9 @@ def _role(segment: str, words: tuple[str, ...], *, in_container: bool, at_top: b
     if is_acronym(segment) or ((in_container or at_top) and _is_shortened(name)):
         return Role.DISCRIMINATOR
     if in_container:
-        return Role.UNKNOWN if _NUMBERED_LAYER.fullmatch(segment) else role_of(words)
+        role = Role.UNKNOWN if _NUMBERED_LAYER.fullmatch(segment) else role_of(words)
+        if role is not Role.UNKNOWN or len(words) > 2:
+            return role
     beside_dis = words[:1] == ("dis",) and at_top and all(len(word) <= 2 for word in words[1:])
     discriminator = beside_dis or _says(segment, words, _STRICT_D, _LONG_D)
     generator = _says(segment, words, _STRICT_G, _LONG_G)
@@ -113,6 +116,11 @@ def _is_copy(segment: str, words: tuple[str, ...], role: Role) -> bool:
 def is_head(segment: str) -> bool:
     """Whether a segment names the small head that a diffusion critic's judgement comes from."""
     return bool(_HEAD.fullmatch(" ".join(words_of(segment))))
+
+
+def may_be_head(segment: str) -> bool:
+    """Whether a segment inside a discriminator names a head, which a foundation model may stand behind."""
+    return bool(_GIVING_HEAD.fullmatch(" ".join(words_of(segment))))
 
 
 def is_actor(segment: str) -> bool:

@@ -8,7 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spectral_doctor.arrays import Array
-from spectral_doctor.state_dicts.keys import Part, is_actor, is_head, is_maker, is_piece, is_short, is_value, part_of
+from spectral_doctor.state_dicts.keys import (
+    Part,
+    is_actor,
+    is_head,
+    is_maker,
+    is_piece,
+    is_short,
+    is_value,
+    may_be_head,
+    part_of,
+)
 from spectral_doctor.state_dicts.shapes import has_weight, weights_of
 
 WRAPPERS = ("module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module")
@@ -120,12 +130,13 @@ class _Reader:
             return Part.OPTIMIZER, leaf.state_depth
         names = leaf.path[:-1]
         parts = [self._part(leaf, depth) for depth in range(len(names))]
-        heads = list(map(is_head, names))
+        judging = [part in (Part.DISCRIMINATOR, Part.FROZEN) for part in parts]
+        heads = [is_head(name) or (may_be_head(name) and any(judging[:depth])) for depth, name in enumerate(names)]
         for depth, (name, part) in enumerate(zip(names, parts, strict=True)):
             if self.playing and part in (None, Part.DISCRIMINATOR, Part.COPY) and is_value(name):
                 return Part.VALUE, depth + 1
             if part in (Part.OPTIMIZER, Part.COPY) or heads[depth] or (part is Part.FROZEN and True not in heads):
-                return part or Part.UNKNOWN, depth + 1
+                return Part.DISCRIMINATOR if heads[depth] else part or Part.UNKNOWN, depth + 1
             if part in (Part.DISCRIMINATOR, Part.VALUE):
                 break
         return self._by_part(leaf, names, parts, heads)
@@ -139,7 +150,7 @@ class _Reader:
             for depth in range(first + 1, len(names)):
                 part = parts[depth]
                 if part in (Part.OPTIMIZER, Part.COPY) or heads[depth] or (part is Part.FROZEN and True not in heads):
-                    return part or Part.UNKNOWN, depth + 1
+                    return Part.DISCRIMINATOR if heads[depth] else part or Part.UNKNOWN, depth + 1
             return parts[first] or Part.UNKNOWN, _innermost(leaf, first) + 1
         for depth in range(len(leaf.path)):
             if leaf.path[: depth + 1] in self.pairs:
@@ -173,10 +184,14 @@ def _pairs(leaves: Sequence[Leaf]) -> dict[tuple[str, ...], Part]:
 
 def _is_reinforcement_learning(leaves: Sequence[Leaf]) -> bool:
     """Whether a policy, its spread, or the slow copy of a critic is here: then a critic estimates returns."""
+    paths = {leaf.path for leaf in leaves}
     for leaf in leaves:
-        if leaf.path[-1] in ("log_std", "std", "log_alpha") or any(map(is_actor, leaf.path[:-1])):
+        outer, last = leaf.path[:-1], leaf.path[-1]
+        # A mean beside it makes a `std` one of the data.
+        spread = last in ("log_std", "log_alpha") or (last == "std" and (*outer, "mean") not in paths)
+        if spread or any(map(is_actor, outer)):
             return True
-        if any({"critic", "target"} <= set(name.lower().split("_")) for name in leaf.path[: leaf.container_depth + 1]):
+        if any({"critic", "target"} <= set(name.lower().split("_")) for name in outer[: leaf.container_depth + 1]):
             return True
     return False
 
@@ -213,9 +228,24 @@ def _nested_networks(leaves: Sequence[Leaf]) -> dict[tuple[str, ...], int]:
 
 
 def _without_backbones(groups: Groups) -> Groups:
-    """Where a head judges, the large network behind it is a backbone, whatever it is called."""
-    discriminators = [prefix for part, prefix in groups if part is Part.DISCRIMINATOR]
-    heads = [prefix for prefix in discriminators if is_head(prefix.rpartition(".")[2])]
+    """Where a head judges, the large network behind it is a backbone, whatever it is called.
+
+    What is merely called a head is the last layer of a discriminator, unless a transformer stands behind it.
+    """
+    discriminators = {prefix for part, prefix in groups if part is Part.DISCRIMINATOR}
+    for prefix in sorted(discriminators):
+        outer = next((other for other in discriminators if prefix.startswith(f"{other}.")), None)
+        last = prefix.rpartition(".")[2]
+        if outer is not None and may_be_head(last) and not _is_transformer(groups[Part.DISCRIMINATOR, outer]):
+            inner = prefix.removeprefix(f"{outer}.")
+            tensors = groups.pop((Part.DISCRIMINATOR, prefix))
+            groups[Part.DISCRIMINATOR, outer].update({f"{inner}.{name}": item for name, item in tensors.items()})
+            discriminators.discard(prefix)
+    heads = [
+        prefix
+        for prefix in discriminators
+        if is_head(prefix.rpartition(".")[2]) or any(prefix.startswith(f"{other}.") for other in discriminators)
+    ]
     if not any(has_weight(groups[Part.DISCRIMINATOR, prefix]) for prefix in heads):
         return groups
     weights = max(len(weights_of(groups[Part.DISCRIMINATOR, prefix])) for prefix in heads)
@@ -227,3 +257,7 @@ def _without_backbones(groups: Groups) -> Groups:
         is_backbone = other and (around or (len(own) > weights and own[-1].outputs != 1))
         changed[Part.BACKBONE if is_backbone else part, prefix] = tensors
     return changed
+
+
+def _is_transformer(tensors: Mapping[str, Array]) -> bool:
+    return sum("attn" in name or "attention" in name for name in tensors) >= 8

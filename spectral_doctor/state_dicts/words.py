@@ -69,6 +69,11 @@ def name_role(name: str) -> Role:
     return Role.DISCRIMINATOR if role is Role.UNKNOWN and shortened else role
 
 
+def is_second_model(location: Location) -> bool:
+    """Whether it is the second model that accelerate saved (`model_1.safetensors`), by custom the discriminator."""
+    return bool(_BY_INDEX.match(stem(location)))
+
+
 def file_role(location: Location) -> tuple[Role, str]:
     """Tell from the file's name, else from its folder's, whose weights it holds; and say from which."""
     name, folder = stem(location), location.parent.name
@@ -76,6 +81,6 @@ def file_role(location: Location) -> tuple[Role, str]:
         role = name_role(text)
         if role is not Role.UNKNOWN:
             return role, where
-    if _BY_INDEX.match(name):
+    if is_second_model(location):
         return Role.DISCRIMINATOR, f"file name '{location.name}': the second model of an accelerate checkpoint"
     return Role.UNKNOWN, ""
