@@ -16,7 +16,7 @@ from spectral_doctor.threads import one_blas_thread, side_by_side
 
 def blas_threads() -> int:
     """How many threads NumPy's BLAS may use now, by threadpoolctl's own account."""
-    return max(item["num_threads"] for item in threadpool_info() if item["user_api"] == "blas")
+    return max(int(item["num_threads"]) for item in threadpool_info() if item["user_api"] == "blas")
 
 
 def test_blas_has_one_thread_inside_and_what_it_had_outside() -> None:
@@ -60,8 +60,7 @@ def test_results_come_in_order_and_do_not_depend_on_the_width(monkeypatch: pytes
     matrices = [random.standard_normal((size, 2 * size)) for size in (150, 3, 200, 40, 160, 1)]
 
     def gram(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = np.linalg.eigvalsh(matrix @ matrix.T)
-        return values
+        return np.asarray(np.linalg.eigvalsh(matrix @ matrix.T), dtype=np.float64)
 
     with one_blas_thread():
         expected = [gram(matrix) for matrix in matrices]

@@ -81,7 +81,8 @@ def run_name(path: Location) -> str:
 
 def read_path(path: Location) -> PathReading:
     """Take a whole path apart, from its first folder to its name."""
-    *folders, _ = PurePosixPath(str(path).replace("\\", "/")).parts or ("",)
+    text = str(path).replace("\\", "/")
+    *folders, _ = PurePosixPath(text.partition("://")[2] or text).parts or ("",)
     depths = range(len(folders), 0, -1)
     parts = [_read_part(name, depth) for name, depth in zip(folders, depths, strict=True)]
     parts.append(_read_part(stem(path), 0))
@@ -129,7 +130,7 @@ _TOKENS = re.compile(
                 for unit, words in _UNITS.items()
             ),
             rf"(?P<e_epoch>(?<![a-z0-9])e{_NUMBER}{_AFTER})",
-            rf"(?P<e_step>(?<![a-z0-9])s{_NUMBER}{_AFTER})",
+            rf"(?P<e_step>(?<=\d_)s{_NUMBER}{_AFTER})",
             rf"(?P<configuration>{_BEFORE}(?:{_CONFIGURATION})[-_=: ]?\d+(?:\.\d+)?(?:e-?\d+)?)",
             r"(?P<decimal>\d+\.\d+(?!\d))",
             rf"(?P<bare>(?<![a-z0-9]){_NUMBER}[km]?{_AFTER})",

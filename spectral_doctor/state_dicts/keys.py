@@ -22,7 +22,9 @@ class Part(Enum):
 
 
 # Segments of a dotted name are held to more than keys of a nested mapping, for `d1.conv.weight` is a layer.
-_STRICT_D = re.compile(r"(nets?_?|models?_?|state_?|dict_?|patch_?)*V?D(_?[A-Z]|_\w+)?|nets?D\w*|(net|model|patch)s?_?d")
+_STRICT_D = re.compile(
+    r"(nets?_?|models?_?|state_?|dict_?|patch_?)*V?D(_?[A-Z]|_\w+)?|nets?D\w*|(net|model|patch)s?_?d"
+)
 _STRICT_G = re.compile(r"(nets?_?|models?_?|state_?|dict_?|patch_?)*G(_?[A-Z]|_\w+)?|nets?G\w*|(net|model|patch)s?_?g")
 _LONG_D = re.compile(r"\w*disc|\w*discriminators?|discs|discr|discrim\w*|critics?|adversary|netd|modeld")
 _LONG_G = re.compile(r"gens?|\w*generators?|netg|modelg")
@@ -36,14 +38,18 @@ _TRAINING = re.compile(
 )
 _FROZEN = re.compile(r"perceptual|lpips\w*|vgg\w*|dinov?|inception\w*|arcface\w*|wavlm|hubert|clip|teacher")
 _FROZEN_PAIRS = re.compile(
-    r"(\w+ )*(feature net(work)?s?|identity loss|id loss|(fake|real) (unet|score|model)s?|pretrained \w+|frozen \w+)( \w+)*"
+    r"(\w+ )*(feature net(work)?s?|identity loss|id loss|(fake|real) (unet|score|model)s?|pretrained \w+|frozen \w+)"
+    r"( \w+)*"
 )
 _AVERAGES = frozenset({"ema", "swa", "target", "averaged"})
 _VALUES = re.compile(r"value( (net|network|function|head|fn))+|vf( \w+)*|qf( \w+)*|q (net|network|function)( \w+)*")
 _WEAK_VALUES = re.compile(r"value|critics?|q|v")
 _ACTORS = frozenset({"actor", "actors", "policy", "policies", "pi"})
 _HEAD = re.compile(r"(\w+ )*cls pred branch(es)?( \w+)*")
-_PIECES = re.compile(r"\w*discriminators|discs|critics|blocks?|layers?|conv\w*|heads?|body|main|linear|fc|list|stages?|levels?|trunk|proj\w*")
+_PIECES = re.compile(
+    r"\w*discriminators|discs|critics|blocks?|layers?|conv\w*|heads?|body|main|linear|fc|list|stages?|levels?|trunk|proj\w*"
+)
+_GIVING_HEAD = re.compile(r"(gan|adv|dis|disc|discriminator|critic|cls|fake|judge) (heads?|branch(es)?)( \w+)*")
 _MAKERS = re.compile(r"(en|de)coders?|enc|dec")
 
 
@@ -79,7 +85,9 @@ def _role(segment: str, words: tuple[str, ...], *, in_container: bool, at_top: b
     if is_acronym(segment) or ((in_container or at_top) and _is_shortened(name)):
         return Role.DISCRIMINATOR
     if in_container:
-        return Role.UNKNOWN if _NUMBERED_LAYER.fullmatch(segment) else role_of(words)
+        role = Role.UNKNOWN if _NUMBERED_LAYER.fullmatch(segment) else role_of(words)
+        if role is not Role.UNKNOWN or len(words) > 2:
+            return role
     beside_dis = words[:1] == ("dis",) and at_top and all(len(word) <= 2 for word in words[1:])
     discriminator = beside_dis or _says(segment, words, _STRICT_D, _LONG_D)
     generator = _says(segment, words, _STRICT_G, _LONG_G)
@@ -110,6 +118,11 @@ def is_head(segment: str) -> bool:
     return bool(_HEAD.fullmatch(" ".join(words_of(segment))))
 
 
+def may_be_head(segment: str) -> bool:
+    """Whether a segment inside a discriminator names a head, which a foundation model may stand behind."""
+    return bool(_GIVING_HEAD.fullmatch(" ".join(words_of(segment))))
+
+
 def is_actor(segment: str) -> bool:
     """Whether a segment names the policy of reinforcement learning, beside which a critic is a value network."""
     return not _ACTORS.isdisjoint(words_of(segment))
@@ -130,3 +143,14 @@ def is_copy_of_discriminator(segment: str) -> bool:
 def is_piece(segment: str) -> bool:
     """Whether a segment with the discriminator's name sounds like a piece of one: `disc_block`, `discriminators`."""
     return any(map(_PIECES.fullmatch, words_of(segment)))
+
+
+def is_maker(segment: str) -> bool:
+    """Whether a segment names an encoder or a decoder, which a U-Net's discriminator has as well."""
+    return bool(_MAKERS.fullmatch(" ".join(words_of(segment)[:1])))
+
+
+def is_short(segment: str) -> bool:
+    """Whether a segment is a few letters that stand for a discriminator, and might stand for something else."""
+    name = segment.strip("_").lower()
+    return len(name) <= 2 or is_acronym(name) or _is_shortened(name)

@@ -9,24 +9,25 @@ from collections.abc import Mapping, Sequence
 from spectral_doctor.arrays import Array
 from spectral_doctor.state_dicts.shapes import Weight, has_weight, weights_of
 
-_LISTED = re.compile(
-    r"^(?P<member>(?:[^.]+\.)*?(?:\w*discriminators|\w*discs|sub_discriminators|heads|cnns|\w*scales)\.\d+)\."
-)
+_LISTED = re.compile(r"^(?P<member>(?:[^.]+\.)*?(?:\w*discriminators|\w*discs|\w*critics|heads|cnns|\w*scales)\.\d+)\.")
+_LIST = re.compile(r"(\w*discriminators|\w*discs|\w*critics|nets?_?Ds|heads|cnns|\w*scales)", re.IGNORECASE)
+_ITEM = re.compile(r"^(?P<member>\d+)\.")
 _SCALE = re.compile(r"^(?P<member>(?:.*?\.)?scale_?\d+)[_.]")
 _NUMBER = re.compile(r"^(?P<member>(?:[^.\d]+\.)*[^.\d]*\d+)\.")
 
 _Parts = dict[str, dict[str, Array]]
 
 
-def members_of(tensors: Mapping[str, Array]) -> _Parts:
+def members_of(tensors: Mapping[str, Array], key: str = "") -> _Parts:
     """Split the tensors of a discriminator that is made of several whole networks.
 
     A list's name says that it holds networks (`discriminators.0.…`, `scale0_…`, `cnns.0.…`), or its members'
     shapes do: all begin with the same number of inputs, and none could follow another. Each has at least two
-    weights; a list whose members have one holds layers, whatever it is called. What belongs to no member
-    stays under the empty name. Fewer than two members: there was nothing to split.
+    weights; a list whose members have one holds layers, whatever it is called. `key` is that of all of them.
+    What belongs to no member stays under the empty name. Fewer than two members: there was nothing to split.
     """
-    for pattern in (_LISTED, _SCALE):
+    listed = (_ITEM,) if _LIST.fullmatch(key.rpartition(".")[2]) else ()
+    for pattern in (*listed, _LISTED, _SCALE):
         parts = _parts(tensors, pattern)
         weights = [weights_of(part) for member, part in parts.items() if member]
         if len(weights) >= 2 and all(len(items) >= 2 for items in weights):

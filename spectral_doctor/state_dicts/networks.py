@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from spectral_doctor.arrays import Array
-from spectral_doctor.checkpoints.names import run_name
+from spectral_doctor.checkpoints.names import run_name, stem
 from spectral_doctor.errors import GeneratorOnly, NoDiscriminator, UsageError, listed, printable
 from spectral_doctor.records import Certainty, LeftOut, Location
 from spectral_doctor.state_dicts.keys import Part, is_copy_of_discriminator
 from spectral_doctor.state_dicts.members import members_of
 from spectral_doctor.state_dicts.parts import UNWRAP_KEYS, WRAPPERS, Groups, Leaf, groups_of, leaves_of
-from spectral_doctor.state_dicts.shapes import Look, has_weight, look_of, weights_of
-from spectral_doctor.state_dicts.words import Role, file_role
+from spectral_doctor.state_dicts.shapes import Look, has_weight, is_named_otherwise, look_of, weights_of
+from spectral_doctor.state_dicts.words import Role, file_role, is_second_model, name_role, spoken_name
 
 _BY_SHAPE = "its shapes narrow to one output, and no name says whose it is"
 
 
 @dataclass(frozen=True, eq=False)
 class FoundDiscriminator:
-    """The tensors of one discriminator (dotted name → tensor) and why they were taken for one."""
+    """The tensors of one discriminator (dotted name → tensor) and why they were taken for one.
+
+    `prefixes` are the full keys below which they lie in the file.
+    """
 
     name: str
     certainty: Certainty
     why: str
     tensors: Mapping[str, Array]
+    prefixes: tuple[str, ...] = ()
 
 
 def tensor_keys(tree: Mapping[str, object]) -> tuple[str, ...]:
     """Return the keys of a tree under which there are networks, as `--discriminator` takes them.
 
-    Those of the mappings, and where a flat dict's names have modules within modules, of the outer modules.
+    Those of the mappings; where a mapping is a mere wrapper (`state_dict`), of the modules that its names begin with.
     """
     keys = set()
     for leaf in leaves_of(tree):
-        nested = len(leaf.path) - leaf.container_depth > 2
+        container = leaf.container
+        wrapper = not container or container[-1] in UNWRAP_KEYS
+        nested = wrapper and len(leaf.path) - leaf.container_depth > 2
         keys.add(".".join(leaf.path[: max(leaf.container_depth + nested, 1)]))
     return tuple(sorted(keys))
 
@@ -57,14 +65,11 @@ def find_discriminators(
     leaves = list(leaves_of(tree))
     if key is not None:
         return tuple(member for item in _by_request(leaves, key.strip("."), location) for member in _split(item)), ()
-    groups = groups_of(leaves, of_discriminator=file_role(location)[0] is Role.DISCRIMINATOR)
-    found = [
-        FoundDiscriminator(prefix, Certainty.CONFIRMED, f"key '{prefix}'", tensors)
-        for prefix, tensors in _weighty(groups, Part.DISCRIMINATOR).items()
-    ] or _from_copies(groups)
-    taken = {item.name for item in found}
+    groups = groups_of(leaves, of_discriminator=name_role(stem(location)) is Role.DISCRIMINATOR)
+    found = _named(groups) or _from_copies(groups)
     if not found:
-        found, taken = _by_file(tree, groups, location)
+        found, groups = _by_file(tree, groups, location)
+    taken = {prefix for item in found for prefix in item.prefixes}
     left_out = tuple(
         LeftOut(prefix or "(root)", f"{part.value} ({len(tensors)} tensors)")
         for (part, prefix), tensors in groups.items()
@@ -106,19 +111,41 @@ def _by_request(leaves: Sequence[Leaf], key: str, location: Location) -> list[Fo
     ]
 
 
+def _named(groups: Groups) -> list[FoundDiscriminator]:
+    """The discriminators that keys name; pieces of one (`disc_trunk`, `disc_logits`) are put together."""
+    named = _weighty(groups, Part.DISCRIMINATOR)
+    pieces: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for prefix in named:
+        parent, _, name = prefix.rpartition(".")
+        pieces[parent, spoken_name(name)].append(prefix)
+    found = []
+    for (parent, name), prefixes in pieces.items():
+        small = [prefix for prefix in prefixes if len(weights_of(named[prefix])) < 2]
+        if len(prefixes) > 1 and name and small:
+            inner = {prefix: prefix.removeprefix(f"{parent}.") for prefix in prefixes}
+            tensors = {f"{inner[prefix]}.{key}": named[prefix][key] for prefix in prefixes for key in named[prefix]}
+            full = f"{parent}.{name}".lstrip(".")
+            found.append(
+                FoundDiscriminator(full, Certainty.CONFIRMED, f"keys {listed(prefixes)}", tensors, tuple(prefixes))
+            )
+            continue
+        found += [
+            FoundDiscriminator(prefix, Certainty.CONFIRMED, f"key '{prefix}'", named[prefix], (prefix,))
+            for prefix in prefixes
+        ]
+    return found
+
+
 def _from_copies(groups: Groups) -> list[FoundDiscriminator]:
+    why = "a moving average: the discriminator itself is not here"
     return [
-        FoundDiscriminator(
-            prefix, Certainty.CONFIRMED, f"key '{prefix}', a moving average: the discriminator itself is not here", tensors
-        )
+        FoundDiscriminator(prefix, Certainty.CONFIRMED, f"key '{prefix}', {why}", tensors, (prefix,))
         for prefix, tensors in _weighty(groups, Part.COPY).items()
         if is_copy_of_discriminator(prefix.rpartition(".")[2])
     ]
 
 
-def _by_file(
-    tree: Mapping[str, object], groups: Groups, location: Location
-) -> tuple[list[FoundDiscriminator], set[str]]:
+def _by_file(tree: Mapping[str, object], groups: Groups, location: Location) -> tuple[list[FoundDiscriminator], Groups]:
     """Take a checkpoint whose keys name no discriminator for one by its file name, else by its shape."""
     role, why = file_role(location)
     if role is Role.GENERATOR:
@@ -129,48 +156,67 @@ def _by_file(
         raise GeneratorOnly(str(location), f"key '{generators[0]}'")
     if not unknown:
         raise NoDiscriminator(str(location), tensor_keys(tree))
-    name = run_name(location) or "discriminator"
+    name = stem(location) if is_second_model(location) else run_name(location) or "discriminator"
+    if _is_value_file(location):
+        raise NoDiscriminator(str(location), tensor_keys(tree))
     if role is Role.DISCRIMINATOR and not generators:
         chosen = _wrapped(unknown)
-        found = [
-            FoundDiscriminator(_joined(name, prefix) if len(chosen) > 1 else name, Certainty.CONFIRMED, why, tensors)
+        looks = {look_of(tensors) for tensors in chosen.values()}
+        if looks == {Look.GENERATOR} and name_role(stem(location)) is Role.UNKNOWN:
+            raise GeneratorOnly(str(location), f"its shapes raise the resolution, whatever the {why} says")
+        return [
+            FoundDiscriminator(
+                _joined(name, prefix) if len(chosen) > 1 else name, Certainty.CONFIRMED, why, tensors, (prefix,)
+            )
             for prefix, tensors in chosen.items()
-        ]
-        return found, set(chosen)
-    critic = None if generators else _by_shape(unknown)
+        ], groups
+    networks = _taken_apart(unknown)
+    critic = None if generators or is_named_otherwise(stem(location)) else _only_critic(networks)
     if critic is None:
         raise NoDiscriminator(str(location), tensor_keys(tree))
-    prefix, tensors = critic
-    return [FoundDiscriminator(name, Certainty.INFERRED, _BY_SHAPE, tensors)], {prefix}
+    name = name if len(networks) == 1 else critic
+    found = FoundDiscriminator(name, Certainty.INFERRED, _BY_SHAPE, networks[critic], (critic,))
+    others = {key: tensors for key, tensors in groups.items() if key[1] not in unknown}
+    return [found], others | {(Part.UNKNOWN, prefix): tensors for prefix, tensors in networks.items()}
+
+
+def _is_value_file(location: Location) -> bool:
+    """Whether a file named after a critic has a policy's file of the same name beside it."""
+    if not isinstance(location, Path) or "critic" not in location.name.lower():
+        return False
+    others = (re.sub("critic", name, location.name, flags=re.IGNORECASE) for name in ("actor", "policy", "Actor"))
+    return any((location.parent / other).exists() for other in others)
 
 
 def _wrapped(unknown: Mapping[str, dict[str, Array]]) -> dict[str, dict[str, Array]]:
-    """What a file that is named after the discriminator holds of it: the weights under a wrapping key, else all networks."""
+    """What a file named after the discriminator holds of it: the weights under a wrapping key, else all networks."""
     ranks = {prefix: _unwrap_rank(prefix) for prefix in unknown}
-    best = min(ranks, key=lambda prefix: ranks[prefix])
-    if ranks[best] < len(UNWRAP_KEYS):
-        return {best: unknown[best]}
-    whole = {prefix: tensors for prefix, tensors in unknown.items() if len(weights_of(tensors)) > 1}
-    return whole or {best: unknown[best]}
+    best = min(ranks.values())
+    first = {prefix: tensors for prefix, tensors in unknown.items() if ranks[prefix] == best}
+    whole = {prefix: tensors for prefix, tensors in first.items() if len(weights_of(tensors)) > 1}
+    judging = {prefix: tensors for prefix, tensors in whole.items() if look_of(tensors) is not Look.GENERATOR}
+    return judging or whole or dict(list(first.items())[:1])
 
 
-def _by_shape(unknown: Mapping[str, dict[str, Array]]) -> tuple[str, dict[str, Array]] | None:
-    """The one network that looks like a discriminator; None where another might be one as well."""
-    looks = {prefix: look_of(tensors) for prefix, tensors in unknown.items() if len(weights_of(tensors)) > 1}
-    critics = [prefix for prefix, look in looks.items() if look is Look.DISCRIMINATOR]
-    if len(critics) == 1 and all(look is Look.GENERATOR for prefix, look in looks.items() if prefix != critics[0]):
-        return critics[0], unknown[critics[0]]
-    if critics or len(looks) != 1:
-        return None
-    ((outer, _),) = looks.items()
+def _taken_apart(unknown: Mapping[str, dict[str, Array]]) -> dict[str, dict[str, Array]]:
+    """The networks of a file: where one flat dict is no critic itself, the outer modules of its names."""
+    if len(unknown) != 1:
+        return dict(unknown)
+    ((outer, tensors),) = unknown.items()
     modules: dict[str, dict[str, Array]] = defaultdict(dict)
-    for name, tensor in unknown[outer].items():
+    for name, tensor in tensors.items():
         first, _, rest = name.partition(".")
-        modules[first][rest] = tensor
-    if not sum(len(weights_of(part)) > 1 for part in modules.values()) >= 2:
-        return None
-    inner = {f"{outer}.{first}".lstrip("."): part for first, part in modules.items()}
-    return _by_shape(inner)
+        modules[f"{outer}.{first}".lstrip(".")][rest] = tensor
+    whole = all(len(weights_of(part)) > 1 for part in modules.values())
+    return modules if whole and len(modules) > 1 and look_of(tensors) is not Look.DISCRIMINATOR else dict(unknown)
+
+
+def _only_critic(networks: Mapping[str, dict[str, Array]]) -> str | None:
+    """The one network that looks like a discriminator; None where another might be one as well."""
+    looks = {prefix: look_of(tensors) for prefix, tensors in networks.items() if len(weights_of(tensors)) > 1}
+    critics = [prefix for prefix, look in looks.items() if look is Look.DISCRIMINATOR]
+    clear = all(look is not Look.UNCLEAR for look in looks.values())
+    return critics[0] if len(critics) == 1 and clear else None
 
 
 def _weighty(groups: Groups, wanted: Part) -> dict[str, dict[str, Array]]:
@@ -188,7 +234,7 @@ def _split(found: FoundDiscriminator) -> list[FoundDiscriminator]:
     for wrapper in WRAPPERS:
         if tensors and all(name.startswith(f"{wrapper}.") for name in tensors):
             tensors = {name.removeprefix(f"{wrapper}."): tensor for name, tensor in tensors.items()}
-    parts = members_of(tensors)
+    parts = members_of(tensors, found.name)
     if len(parts) < 2:
         return [replace(found, tensors=tensors)]
     return [

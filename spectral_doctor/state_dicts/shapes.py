@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from spectral_doctor.arrays import Array
 from spectral_doctor.state_dicts.words import words_of
 
 _COMPANION = re.compile(r"(\w+_)?(u\d*|sv?\d*|sn_u|sn_v|sigma|g|original0|mask|bias)|running_\w+|num_batches\w*")
+_RECURRENT = re.compile(r"weight_[ih]h_l\d")
 _VECTOR = re.compile(r"(\w+_)?v\d*")
 _CHANNELS_LAST = re.compile(r"(depthwise_|pointwise_)?kernel(:\d+)?")
 _RAISING = frozenset(
@@ -21,6 +23,17 @@ _JUDGING_OTHERWISE = frozenset(
     {"classifier", "classification", "cls", "regressor", "regression", "encoder", "quantizer", "tokenizer", "detector"}
     | {"segmentation", "lm", "vocoder", "denoiser", "reward"}
 )
+_OTHER_FILES = _JUDGING_OTHERWISE | {
+    "unet",
+    "vae",
+    "autoencoder",
+    "resnet",
+    "vgg",
+    "sr",
+    "superres",
+    "resolution",
+    "decoder",
+}
 _PLAYING = frozenset({"actor", "policy", "value", "vf", "qf", "q"})
 
 
@@ -95,8 +108,8 @@ def look_of(tensors: Mapping[str, Array]) -> Look:
     """Say whether a network looks like a discriminator: it narrows many values to one, and nothing contradicts.
 
     Its last weight has one output; its convolutions widen on their way there and none raises the resolution; a
-    dense network has at least three layers. What its shapes leave open (a classifier of two classes, a network that keeps its
-    width to the end, one that names itself otherwise) is unclear.
+    dense network has at least three layers. What its shapes leave open (a classifier of two classes, a network
+    that keeps its width to the end, one that names itself otherwise) is unclear.
     """
     weights = weights_of(tensors)
     convolutions = [weight for weight in weights if weight.is_convolution]
@@ -106,7 +119,14 @@ def look_of(tensors: Mapping[str, Array]) -> Look:
         return Look.UNCLEAR
     if _raises_resolution(convolutions, words) or _fans_out(weights, convolutions):
         return Look.GENERATOR
-    if weights[-1].outputs != 1 or not words.isdisjoint(_JUDGING_OTHERWISE) or not outer.isdisjoint(_PLAYING):
+    depthwise = any(item.inputs == 1 < convolutions[0].inputs for item in convolutions)
+    unusual = depthwise or any(_RECURRENT.search(name) for name in tensors)
+    if (
+        unusual
+        or weights[-1].outputs != 1
+        or not words.isdisjoint(_JUDGING_OTHERWISE)
+        or not outer.isdisjoint(_PLAYING)
+    ):
         return Look.UNCLEAR
     likely = _narrows(weights, convolutions) if convolutions else len(weights) >= 3 and weights[0].inputs > 1
     return Look.DISCRIMINATOR if likely else Look.UNCLEAR
@@ -116,7 +136,7 @@ def _raises_resolution(convolutions: Sequence[Weight], words: set[str]) -> bool:
     """Transposed convolutions, by name or because their axes fit the other way round, or a pixel shuffle."""
     if not words.isdisjoint(_RAISING):
         return True
-    pairs = list(zip(convolutions, convolutions[1:], strict=False))
+    pairs = list(pairwise(convolutions))
     forward = sum(after.inputs == before.outputs for before, after in pairs)
     backward = sum(after.outputs == before.inputs for before, after in pairs)
     shuffled = any(before.outputs in (4 * after.inputs, 9 * after.inputs) for before, after in pairs)
@@ -126,7 +146,9 @@ def _raises_resolution(convolutions: Sequence[Weight], words: set[str]) -> bool:
 def _fans_out(weights: Sequence[Weight], convolutions: Sequence[Weight]) -> bool:
     """Whether it turns a few numbers into many: by a dense layer before its convolutions, or as a dense network."""
     if convolutions:
-        return weights[0] not in convolutions and weights[0].outputs > 8 * weights[0].inputs and weights[-1].is_convolution
+        return (
+            weights[0] not in convolutions and weights[0].outputs > 8 * weights[0].inputs and weights[-1].is_convolution
+        )
     return weights[-1].outputs > weights[0].inputs
 
 
@@ -143,5 +165,13 @@ def _narrows(weights: Sequence[Weight], convolutions: Sequence[Weight]) -> bool:
         small = sum(weight.extent <= 3 for weight in wide) * 2 > len(wide)
         classifying = (small + ("fc" in words_of(weights[-1].layer)) + (dense > 1)) >= 2
         return not classifying and widths[-1] >= widths[0] / 2
-    # A network that ends in a map must widen: those that restore or make images and sounds keep or lose width.
+    # A network that ends in a map must widen, with kernels that overlap as they stride: those that restore or make
+    # images and sounds keep or lose width, and their kernels are small.
+    if max(weight.extent for weight in trunk) < 4:
+        return False
     return max(widths) >= 2 * widths[0] and widths[-1] >= max(widths) / 2 and trunk[0].inputs <= widths[0]
+
+
+def is_named_otherwise(name: str) -> bool:
+    """Whether a file's name says that it holds something that judges or makes, and is no discriminator."""
+    return not (_OTHER_FILES | _PLAYING | {"student", "teacher"}).isdisjoint(words_of(name))

@@ -138,7 +138,7 @@ CASES: dict[str, Answer] = {
     "learning_rate_to_zero": series_are((6, (20, 40, 60, 80, 100, 120, 140))),
     "lfs_pointers": refused_with("Git LFS pointer", "git lfs pull"),
     "names_it_does_not_know": all_of(
-        names_hold("multiperioddisc", "multiresddisc", "discr", *DOMAINS), checkpoints_are(disGA=5, disContent=4)
+        names_hold("multiperioddisc", "multiresddisc", "discr", *DOMAINS), checkpoints_are(disGA=4, disContent=4)
     ),
     "never_trained": series_are((3, None)),
     "one_checkpoint_declines": series_are((3, None)),

@@ -333,7 +333,7 @@ def test_what_comes_from_elsewhere_is_one_line_too(
     [
         (UsageError("x"), ExitCode.USAGE),
         (NothingToExamine("x"), ExitCode.NOTHING_EXAMINED),
-        (CheckpointError("x", "y"), ExitCode.UNREADABLE),
+        (CheckpointError("x", "it is torn"), ExitCode.UNREADABLE),
         (WeightError("x"), ExitCode.UNREADABLE),
     ],
 )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from spectral_doctor.arrays import Array, Plain
-from spectral_doctor.errors import GeneratorOnly, NoDiscriminator
-from spectral_doctor.state_dicts.networks import find_discriminators
+from spectral_doctor.errors import GeneratorOnly, NoDiscriminator, UsageError
+from spectral_doctor.state_dicts.networks import find_discriminators, tensor_keys
 
 
 def array(*shape: int) -> Array:
@@ -50,7 +50,7 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "StudioGAN": (
         "model=D-best-weights-step=2000.pth",
         {"state_dict": D, "optimizer": ADAM, "step": 2000},
-        ["model=D-weights"],
+        ["model=D_weights"],
     ),
     "mimicry": (
         "netD_500_steps.pth",
@@ -237,9 +237,35 @@ def test_a_key_can_be_named() -> None:
     assert find_discriminators(content, Path("x.pt"), key="model.c") == ((), ())
 
 
+def test_the_end_of_a_key_is_enough_where_it_is_the_only_one() -> None:
+    """`--discriminator multiperioddisc` finds it below `state_dict`; two that end so are named and refused."""
+    content = tree({"state_dict": {**prefixed("multiperioddisc.", D), **prefixed("head.", G)}})
+    found, _ = find_discriminators(content, Path("x.pt"), key="multiperioddisc")
+    assert [(item.name, len(item.tensors)) for item in found] == [("state_dict.multiperioddisc", len(D))]
+    with pytest.raises(UsageError) as refusal:
+        find_discriminators(tree({"a": {"net": D}, "b": {"net": D}}), Path("x.pt"), key="net")
+    assert str(refusal.value) == (
+        "x.pt: several keys end in 'net': 'a.net', 'b.net'. Name one of them in full with --discriminator KEY."
+    )
+    assert [item.name for item in find_discriminators(tree({"D": D, "b": {"D": D}}), Path("x.pt"), key="D")[0]] == ["D"]
+
+
+def test_errors_name_what_is_inside_a_wrapper() -> None:
+    """Each name is one that `--discriminator` takes."""
+    content = tree({"state_dict": {**prefixed("backbone.a.", D), **prefixed("head.b.", G)}, "epoch": 3})
+    with pytest.raises(NoDiscriminator) as refusal:
+        find_discriminators(content, Path("x.pt"))
+    assert "it holds 'state_dict.backbone', 'state_dict.head'." in str(refusal.value)
+    for key in tensor_keys(content):
+        assert find_discriminators(content, Path("x.pt"), key=key)[0]
+
+
 def test_the_reason_says_how_sure_it_is() -> None:
     """A name confirms; a shape only suggests."""
     by_name, _ = find_discriminators(D, Path("netD.pt"))
     by_shape, _ = find_discriminators(D, Path("weights.pt"))
     assert (by_name[0].certainty.value, by_name[0].why) == ("confirmed", "file name 'netD.pt'")
-    assert by_shape[0].certainty.value == "inferred"
+    assert (by_shape[0].certainty.value, by_shape[0].why) == (
+        "inferred",
+        "its shapes narrow to one output, and no name says whose it is",
+    )
