@@ -90,6 +90,20 @@ def test_a_verb_that_trains_says_in_one_sentence_what_it_needs(arguments: list[s
     assert not output.exists()
 
 
+@pytest.mark.parametrize("missing", [("torch",), ("lightning", "pytorch_lightning")], ids=" and ".join)
+def test_the_callback_says_in_one_sentence_what_it_needs(missing: tuple[str, ...]) -> None:
+    """An ImportError, as whoever guards an import expects it, and one of ours, which says what to install."""
+    script = (
+        f"{BLOCKED.replace(repr('torch'), ', '.join(map(repr, missing)))}"
+        "from spectral_doctor.errors import DoctorError\n"
+        "try:\n    import spectral_doctor.lightning\n"
+        "except ImportError as error:\n    assert isinstance(error, DoctorError)\n    print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "spectral_doctor.lightning needs Lightning: pip install 'spectral-doctor[lightning]'\n"
+
+
 def test_the_hook_blocks_torch() -> None:
     """The tests above would pass without it if PyTorch could still be imported."""
     script = f"{BLOCKED}\nimport torch"
