@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "spectral_doctor"
 
 # One tuple a rung, lowest first; rooms of one rung do not import each other.
 LADDER: tuple[tuple[str, ...], ...] = (
-    ("version", "errors", "elements", "records", "threads"),
+    ("version", "errors", "elements", "records", "threads", "signals"),
     ("arrays",),
     ("spectrum",),
     ("compensation", "evaluation"),
@@ -48,6 +48,7 @@ WITHOUT_TORCH = (
     "elements",
     "records",
     "threads",
+    "signals",
     "arrays",
     "spectrum",
     "compensation",

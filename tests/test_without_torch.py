@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -87,6 +90,20 @@ def test_a_verb_that_trains_says_in_one_sentence_what_it_needs(arguments: list[s
     assert not output.exists()
 
 
+@pytest.mark.parametrize("missing", [("torch",), ("lightning", "pytorch_lightning")], ids=" and ".join)
+def test_the_callback_says_in_one_sentence_what_it_needs(missing: tuple[str, ...]) -> None:
+    """An ImportError, as whoever guards an import expects it, and one of ours, which says what to install."""
+    script = (
+        f"{BLOCKED.replace(repr('torch'), ', '.join(map(repr, missing)))}"
+        "from spectral_doctor.errors import DoctorError\n"
+        "try:\n    import spectral_doctor.lightning\n"
+        "except ImportError as error:\n    assert isinstance(error, DoctorError)\n    print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "spectral_doctor.lightning needs Lightning: pip install 'spectral-doctor[lightning]'\n"
+
+
 def test_the_hook_blocks_torch() -> None:
     """The tests above would pass without it if PyTorch could still be imported."""
     script = f"{BLOCKED}\nimport torch"
@@ -107,6 +124,44 @@ def test_the_names_that_read_are_imported_without_torch() -> None:
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "HEALTHY 16\n"
+
+
+def test_the_install_for_reading_asks_for_all_but_torch() -> None:
+    """requirements-reading.txt is what pyproject.toml asks for without PyTorch, and README names the file."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "requirements-reading.txt").read_text(encoding="utf-8").splitlines()
+    listed = [line for line in lines if not line.startswith("#")]
+    assert listed == [item for item in project["dependencies"] if not item.startswith("torch")]
+    assert len(listed) == len(project["dependencies"]) - 1
+    assert "requirements-reading.txt" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_check_imports_only_what_that_install_brings() -> None:
+    """Every package that a check imports is one of the list, or is needed by one of them."""
+    script = (
+        "import sys\nfrom importlib.metadata import packages_distributions\nfrom spectral_doctor.cli import main\n"
+        f"sys.argv = ['spectral-doctor', 'check', {SAMPLE!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "owners, modules = packages_distributions(), {name.partition('.')[0] for name in sys.modules}\n"
+        "print('imported', *{owner.lower() for name in modules for owner in owners.get(name, ())})\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    imported = {name.replace("_", "-") for name in result.stdout.splitlines()[-1].split()[1:]}
+    imported -= {"spectral-doctor", "setuptools"}
+    assert "numpy" in imported
+    assert imported <= brought_by(ROOT / "requirements-reading.txt")
+
+
+def brought_by(file: Path) -> set[str]:
+    """The packages of a list of requirements, and what they need in turn."""
+    pending = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    found: set[str] = set()
+    while pending:
+        name = re.split(r"[<>=!~; \[(]", pending.pop())[0].lower().replace("_", "-")
+        if name not in found:
+            found.add(name)
+            pending += [item for item in requires(name) or () if "extra ==" not in item and "; " not in item]
+    return found
 
 
 @cache

@@ -6,14 +6,10 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +19,7 @@ from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPa
 from spectral_doctor.errors import MissingPath, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.gate.settings import FailOn
+from spectral_doctor.signals import Received, received_signals
 
 if TYPE_CHECKING:
     from spectral_doctor.cli.watching import View
@@ -118,7 +115,7 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
         step=None if wishes.settings.step is None else step_pattern(wishes.settings.step),
         observations=_earlier(wishes.history),
     )
-    with _signals() as received, View(folder) as view:
+    with received_signals() as received, View(folder) as view:
         view.take_over(follower.inspection())
         waited = 0.0
         while True:
@@ -136,7 +133,7 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
             received.event.wait(pause)
 
 
-def _look(follower: Follower, wishes: _Wishes, received: _Received, view: View) -> tuple[CheckOutcome, int]:
+def _look(follower: Follower, wishes: _Wishes, received: Received, view: View) -> tuple[CheckOutcome, int]:
     """Look once, and tell the terminal, the history, the trackers and the user's command what is new."""
     from spectral_doctor.gate.judging import judge
     from spectral_doctor.report.watching import state_values
@@ -253,27 +250,3 @@ def _check_history(history: Path | None, folder: Path) -> None:
             f"--history {printable(history)}: lies in the folder that is watched, where inspect would take it for a "
             "run of its own; name a file elsewhere."
         )
-
-
-class _Received:
-    """The signal that ends the watch, and the event that ends its pause."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.signal = 0
-
-    def take(self, number: int, _: FrameType | None) -> None:
-        self.signal = number
-        self.event.set()
-
-
-@contextmanager
-def _signals() -> Iterator[_Received]:
-    """Take SIGINT and SIGTERM as the wish to end after the file under way."""
-    received = _Received()
-    before = {number: signal.signal(number, received.take) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
