@@ -139,7 +139,7 @@ def test_exit_3_where_nothing_could_be_examined(forgiving: list[str]) -> None:
 def test_exit_4_where_the_only_file_is_torn_or_unsafe() -> None:
     """And nothing in it is run."""
     Path("torn").mkdir()
-    for path in (torn(Path("torn")), hostile.torch_zip(Path("netD.pt"), Path("canary"))):
+    for path in (torn(Path("torn")), hostile.only_code_zip(Path("netD.pt"), Path("canary"))):
         result = check(path, "--exit-zero")
         assert result.exit_code == ExitCode.UNREADABLE
         assert "fail  SD301 nothing examined" in result.stdout
