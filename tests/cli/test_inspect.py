@@ -361,5 +361,5 @@ def test_a_stylegan_run_is_a_series_in_thousands_of_images(tmp_path: Path) -> No
     result = run("inspect", tmp_path, "--explain")
     assert result.returncode == 0, result.stderr
     assert "D: 3 checkpoints, kimg 0 to 400 (from file name)" in result.stdout
-    assert "confirmed by key 'D'" in result.stdout
+    assert "; confirmed by key 'D'" in result.stdout
     assert "b16.fromrgb" in result.stdout
