@@ -196,7 +196,8 @@ def test_a_torn_file_does_not_hide_the_rest(tmp_path: Path) -> None:
 
 def test_the_key_of_the_discriminator_can_be_given(tmp_path: Path) -> None:
     """Where no name tells; a key that is nowhere is a usage error."""
-    path = save(tmp_path, "a.pt", {"x": small_discriminator(), "y": small_discriminator(1)})
+    (tmp_path / "run").mkdir()
+    path = save(tmp_path / "run", "a.pt", {"x": small_discriminator(), "y": small_discriminator(1)})
     assert run("inspect", path).returncode == ExitCode.NOTHING_EXAMINED
     named = run("inspect", path, "--discriminator", "x", "--exclude", "conv1", "--explain")
     assert named.returncode == 0
