@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from spectral_doctor.checkpoints.discovery import find_candidates
@@ -24,12 +25,19 @@ from spectral_doctor.errors import (
 )
 from spectral_doctor.records import Failure, LeftOut
 from spectral_doctor.state_dicts.loading import load_checkpoint
-from spectral_doctor.trajectory.examining import examine
+from spectral_doctor.threads import Crew, crew
+from spectral_doctor.trajectory.cache import SpectraCache
+from spectral_doctor.trajectory.examining import begin
 from spectral_doctor.trajectory.history import read_history
+from spectral_doctor.trajectory.recollection import Recollection, state_of
 from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
 from spectral_doctor.trajectory.series import build_trajectories
 
 Progress = Callable[[int, int, str], None]
+Outcome = tuple[tuple[Examination, ...], tuple[LeftOut, ...]]
+
+# How many checkpoints are begun before the one that is waited for: no core idles between two files.
+_AHEAD = 1
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,13 @@ def inspect_paths(
     step: str | re.Pattern[str] | None = None,
     thresholds: Thresholds | None = None,
     progress: Progress | None = None,
+    cache: SpectraCache | None = None,
 ) -> Inspection:
     """Examine files, folders and patterns (one, or several), and diagnose every discriminator's series found in them.
 
-    One layer is in memory at a time. `step` is a regular expression whose first group is the step in a path, where
-    names alone do not tell. `progress(done, total, name)` is called before each file.
+    One layer a core is in memory at a time. `step` is a regular expression whose first group is the step in a path,
+    where names alone do not tell. `progress(done, total, name)` is called before each file. With a `cache`, what was
+    examined before is not decomposed again.
 
     Raises `UsageError` (a missing path, a `discriminator` key no file has, a `step` without a group),
     `CheckpointError` where every file is unreadable or refused, and `NothingToExamine`.
@@ -65,7 +75,7 @@ def inspect_paths(
     pattern = step_pattern(step) if isinstance(step, str) else step
     candidates = find_candidates(given)
     found = _Found(list(candidates.left_out), list(candidates.failures))
-    found.examine(candidates.checkpoints, discriminator, exclude, progress)
+    found.examine(candidates.checkpoints, _Asked(discriminator, tuple(exclude), cache), progress)
     series = list(build_trajectories((item for item in found.examinations if item.layers), pattern))
     series += found.from_histories(candidates.histories)
     errors = [*found.errors, *(_without_layers(item) for item in found.examinations if not item.layers)]
@@ -78,6 +88,28 @@ def inspect_paths(
     )
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be examined in every checkpoint, and what is known of it."""
+
+    discriminator: str | None
+    exclude: tuple[str, ...]
+    cache: SpectraCache | None
+
+    def begin(self, candidate: Candidate, workers: Crew) -> Callable[[], Outcome]:
+        """Begin with a checkpoint; what is returned waits for it, and raises the error that there was."""
+        try:
+            recall = None
+            if self.cache is not None:
+                which = (self.discriminator, self.exclude)
+                recall = partial(Recollection, self.cache, candidate, state_of(candidate), which)
+            checkpoint = load_checkpoint(candidate, discriminator=self.discriminator, exclude=self.exclude)
+            wait = begin(checkpoint, workers, recall)
+        except DoctorError as error:
+            return partial(_raise, error)
+        return lambda: (wait(), checkpoint.left_out)
+
+
 @dataclass
 class _Found:
     """What has been examined so far, and what could not be."""
@@ -86,23 +118,27 @@ class _Found:
     errors: list[tuple[str, DoctorError]]
     examinations: list[Examination] = field(default_factory=list)
 
-    def examine(
-        self,
-        checkpoints: Sequence[Candidate],
-        discriminator: str | None,
-        exclude: Sequence[str],
-        progress: Progress | None,
-    ) -> None:
+    def examine(self, checkpoints: Sequence[Candidate], asked: _Asked, progress: Progress | None) -> None:
         """Examine one checkpoint after the other; an error keeps its file's name and ends nothing."""
-        for done, candidate in enumerate(checkpoints):
-            if progress is not None:
-                progress(done, len(checkpoints), candidate.ref.name)
-            try:
-                checkpoint = load_checkpoint(candidate, discriminator=discriminator, exclude=exclude)
-                self.examinations += examine(checkpoint)
-                self.left_out += [replace(item, name=f"{candidate.ref}: {item.name}") for item in checkpoint.left_out]
-            except DoctorError as error:
-                self.errors.append((str(candidate.ref), error))
+        with crew() as workers:
+            begun: deque[tuple[Candidate, Callable[[], Outcome]]] = deque()
+            for done, candidate in enumerate(checkpoints):
+                if progress is not None:
+                    progress(done, len(checkpoints), candidate.ref.name)
+                begun.append((candidate, asked.begin(candidate, workers)))
+                if len(begun) > _AHEAD:
+                    self._take(*begun.popleft())
+            while begun:
+                self._take(*begun.popleft())
+
+    def _take(self, candidate: Candidate, wait: Callable[[], Outcome]) -> None:
+        try:
+            examinations, left_out = wait()
+        except DoctorError as error:
+            self.errors.append((str(candidate.ref), error))
+            return
+        self.examinations += examinations
+        self.left_out += [replace(item, name=f"{candidate.ref}: {item.name}") for item in left_out]
 
     def from_histories(self, histories: Sequence[Path]) -> list[SpectralTrajectory]:
         """The series that histories hold."""
@@ -124,6 +160,10 @@ def no_checkpoints(paths: Sequence[Path | str], left_out: Sequence[LeftOut]) -> 
 def failure_of(error: DoctorError) -> Failure:
     """A file that could not be used, its name apart from the reason, which other files may share."""
     return Failure(error.path, error.reason) if isinstance(error, CheckpointError) else Failure("", str(error))
+
+
+def _raise(error: DoctorError) -> Outcome:
+    raise error
 
 
 def _without_layers(item: Examination) -> tuple[str, NoWeights]:

@@ -62,20 +62,38 @@ class Readable(Protocol):
         ...
 
 
+ReadableT = TypeVar("ReadableT", bound=Readable)
+
+
 def spectra_of(matrices: Sequence[Readable]) -> list[Measured | WeightError]:
     """Measure many weight matrices side by side, the largest first; a `WeightError` stands in its matrix' place.
 
     Each is read when its turn comes and let go after it. The results do not depend on how many run at once.
     """
+    return side_by_side(measured_or_error(measured_readable), matrices, work_of)
 
-    def one(matrix: Readable) -> Measured | WeightError:
+
+def measured_readable(matrix: Readable) -> Measured:
+    """Read a matrix and measure it; raises `WeightError` for what has no spectrum at all."""
+    return measured(matrix.read(), coarse=matrix.coarse)
+
+
+def measured_or_error(measure: Callable[[ReadableT], Measured]) -> Callable[[ReadableT], Measured | WeightError]:
+    """The same measure, but what cannot be measured, by its size or its values, gives its error as a result."""
+
+    def one(matrix: ReadableT) -> Measured | WeightError:
         try:
             check_size(matrix.matrix_shape)
-            return measured(matrix.read(), coarse=matrix.coarse)
+            return measure(matrix)
         except WeightError as error:
             return error
 
-    return side_by_side(one, matrices, lambda matrix: math.prod(matrix.matrix_shape) * min(matrix.matrix_shape))
+    return one
+
+
+def work_of(matrix: Readable) -> float:
+    """About how many multiplications the spectrum of a matrix takes: m·n·min(m, n)."""
+    return float(math.prod(matrix.matrix_shape) * min(matrix.matrix_shape))
 
 
 def measured(matrix: Weight, *, coarse: bool | None = None) -> Measured:
@@ -214,12 +232,17 @@ def _is_coarse(matrix: Weight) -> bool:
 def _share_at_bound(values: Values) -> float:
     if values.dtype.kind != "f":
         return 0.0
-    largest = max(float(values.max()), -float(values.min()))
+    # The rows that reach the bound are found first: where nothing was clipped they are one or two, and only those
+    # are looked through.
+    rows = values if values.shape[0] <= values.shape[1] else values.T
+    highest, lowest = rows.max(axis=1), rows.min(axis=1)
+    largest = max(float(highest.max()), -float(lowest.min()))
     if not 0.0 < largest < math.inf:
         return 0.0
     limit = largest * TIED
+    reaching = np.flatnonzero((highest >= limit) | (lowest <= -limit))
     ties = sum(
-        int(np.count_nonzero(block >= limit)) + int(np.count_nonzero(block <= -limit)) for block in _blocks(values)
+        int(np.count_nonzero(rows[row] >= limit)) + int(np.count_nonzero(rows[row] <= -limit)) for row in reaching
     )
     return (ties - 1) / values.size
 

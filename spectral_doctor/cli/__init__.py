@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from spectral_doctor.cli.cache import cache
 from spectral_doctor.cli.check import check
 from spectral_doctor.cli.fix import fix
 from spectral_doctor.cli.inspect import inspect
@@ -27,7 +28,7 @@ app.command()(inspect)
 app.command()(check)
 app.command()(rule)
 app.command()(watch)
-
+app.command()(cache)
 app.command()(fix)
 app.command()(train)
 app.command()(recipes)

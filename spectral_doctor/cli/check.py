@@ -10,7 +10,7 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.inspect import progress_bar
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern, WithoutCache
 from spectral_doctor.cli.outputs import destinations, write_reports
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.checking import check_paths, load_settings
@@ -62,6 +62,7 @@ def check(
     discriminator: DiscriminatorKey = None,
     step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
+    no_cache: WithoutCache = False,
 ) -> None:
     """Check checkpoints against rules with codes, for CI: exit 0, or 1 where something fails."""
     with speaking_plainly():
@@ -80,15 +81,18 @@ def check(
             "step": step_pattern,
             "exclude": exclude,
         }
-        code = _check(load_settings(options, os.environ, Path.cwd(), config), output, update_baseline)
+        code = _check(load_settings(options, os.environ, Path.cwd(), config), output, update_baseline, no_cache)
         if code:
             raise typer.Exit(code)
 
 
-def _check(settings: GateSettings, output: Path | None, update_baseline: bool) -> ExitCode:
+def _check(settings: GateSettings, output: Path | None, update_baseline: bool, no_cache: bool) -> ExitCode:
+    from spectral_doctor.cli.cache import cache_of
+
     places = destinations(settings.format, output, settings.paths, settings.baseline)
+    cache = None if no_cache else cache_of(os.environ)
     with progress_bar() as progress:
-        outcome = check_paths(settings, Path.cwd(), progress, updating=update_baseline)
+        outcome = check_paths(settings, Path.cwd(), progress, updating=update_baseline, cache=cache)
     write_reports(outcome, places)
     if outcome.error:
         typer.echo(f"error: {outcome.error}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, require_torch, speaking_plainly
-from spectral_doctor.cli.options import Assignments, DiscriminatorKey, ExcludedLayers, RecipeName, StepPattern
+from spectral_doctor.cli.options import (
+    Assignments,
+    DiscriminatorKey,
+    ExcludedLayers,
+    RecipeName,
+    StepPattern,
+    WithoutCache,
+)
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.settings import FailOn
 
@@ -60,11 +68,13 @@ def inspect(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
     ] = False,
+    no_cache: WithoutCache = False,
 ) -> None:
     """Report the spectra of the discriminators found in PATH, with a verdict, its onset, and where to resume."""
     with speaking_plainly():
         _check_output("--html", html, (".html", ".htm"), paths)
         _check_plot(plot, paths)
+        from spectral_doctor.cli.cache import cache_of
         from spectral_doctor.diagnosis.records import Thresholds
         from spectral_doctor.inspection import inspect_paths
 
@@ -77,6 +87,7 @@ def inspect(
                 step=step_pattern,
                 thresholds=thresholds,
                 progress=progress,
+                cache=None if no_cache else cache_of(os.environ),
             )
         if not reconstruct and (recipe or assignments):
             raise UsageError("--recipe and --set: go with --reconstruct.")
@@ -103,6 +114,9 @@ def _reconstructions(
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A bar over the files on stderr, where that is a terminal."""
+    if not sys.stderr.isatty() and not os.environ.get("FORCE_COLOR"):
+        yield lambda done, total, name: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -18,6 +18,9 @@ ExcludedLayers = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", help="Leave out layers whose name matches; may be repeated."),
 ]
+WithoutCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither use nor keep what was examined before; see cache info.")
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe; may be repeated."),

@@ -14,6 +14,7 @@ from spectral_doctor.gate.settings import GateSettings, from_environment, from_o
 if TYPE_CHECKING:
     from spectral_doctor.gate.records import CheckOutcome
     from spectral_doctor.inspection import Progress
+    from spectral_doctor.trajectory.cache import SpectraCache
 
 
 def load_settings(
@@ -32,7 +33,12 @@ def load_settings(
 
 
 def check_paths(
-    settings: GateSettings, root: Path, progress: Progress | None = None, *, updating: bool = False
+    settings: GateSettings,
+    root: Path,
+    progress: Progress | None = None,
+    *,
+    updating: bool = False,
+    cache: SpectraCache | None = None,
 ) -> CheckOutcome:
     """Examine the paths of the settings and decide; where nothing can be examined, that is the outcome.
 
@@ -56,6 +62,7 @@ def check_paths(
             exclude=settings.exclude,
             step=settings.step,
             progress=progress,
+            cache=cache,
         )
     except (NothingToExamine, CheckpointError) as error:
         return nothing_examined(error, settings, str(root))

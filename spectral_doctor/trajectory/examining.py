@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from spectral_doctor.errors import WeightError
 from spectral_doctor.records import LayerSpectrum, SkippedLayer, SkipReason
-from spectral_doctor.spectrum import spectra_of
+from spectral_doctor.spectrum import Measured, measured_or_error, measured_readable, spectra_of, work_of
 from spectral_doctor.state_dicts.loading import Checkpoint, Discriminator
 from spectral_doctor.state_dicts.matrices import LayerWeight
+from spectral_doctor.threads import Crew, crew
+from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.records import Examination
 
+Recall = Callable[[Sequence[LayerWeight]], Recollection]
 
-def examine(checkpoint: Checkpoint) -> tuple[Examination, ...]:
+
+def examine(checkpoint: Checkpoint, recall: Recall | None = None) -> tuple[Examination, ...]:
     """Take the spectrum of every weight matrix of every discriminator in a checkpoint.
 
     A weight with NaN or infinity keeps its place, without a spectrum; a tensor that has no spectrum at all
-    (no data, not a number type) moves to the skipped layers with its reason.
+    (no data, not a number type) moves to the skipped layers with its reason. `recall` says what the cache knows of
+    the checkpoint's matrices.
     """
-    return tuple(_examine(checkpoint, item) for item in checkpoint.discriminators)
+    with crew() as workers:
+        return begin(checkpoint, workers, recall)()
+
+
+def begin(checkpoint: Checkpoint, workers: Crew, recall: Recall | None = None) -> Callable[[], tuple[Examination, ...]]:
+    """Begin to examine a checkpoint as `examine` does; what is returned waits for it."""
+    weights = [weight for item in checkpoint.discriminators for weight in item.layers]
+    recollection = None if recall is None else recall(weights)
+
+    def work(weight: LayerWeight) -> float:
+        return 0.0 if recollection is not None and recollection.knows(weight) else work_of(weight)
+
+    measure = measured_readable if recollection is None else recollection.measure
+    pending = workers.begin(measured_or_error(measure), weights, work)
+
+    found = checkpoint.discriminators
+
+    def wait() -> tuple[Examination, ...]:
+        results = iter(pending())
+        if recollection is not None:
+            recollection.keep()
+        return tuple(_examination(checkpoint, item, [next(results) for _ in item.layers]) for item in found)
+
+    return wait
 
 
 def layer_spectra(
     weights: Iterable[LayerWeight], skipped: Iterable[SkippedLayer]
 ) -> tuple[tuple[LayerSpectrum, ...], tuple[SkippedLayer, ...]]:
     """Take the spectrum of every weight matrix; what has none joins the skipped layers with its reason."""
+    matrices = tuple(weights)
+    return _sorted_out(matrices, spectra_of(matrices), skipped)
+
+
+def _sorted_out(
+    weights: Sequence[LayerWeight], results: Sequence[Measured | WeightError], skipped: Iterable[SkippedLayer]
+) -> tuple[tuple[LayerSpectrum, ...], tuple[SkippedLayer, ...]]:
     layers: list[LayerSpectrum] = []
     refused = list(skipped)
-    matrices = tuple(weights)
-    for weight, measured in zip(matrices, spectra_of(matrices), strict=True):
+    for weight, measured in zip(weights, results, strict=True):
         if isinstance(measured, WeightError):
             refused.append(SkippedLayer(weight.name, SkipReason.NO_SPECTRUM, str(measured)))
         else:
@@ -38,8 +72,10 @@ def layer_spectra(
     return tuple(layers), tuple(refused)
 
 
-def _examine(checkpoint: Checkpoint, discriminator: Discriminator) -> Examination:
-    layers, skipped = layer_spectra(discriminator.layers, discriminator.skipped)
+def _examination(
+    checkpoint: Checkpoint, discriminator: Discriminator, results: Sequence[Measured | WeightError]
+) -> Examination:
+    layers, skipped = _sorted_out(discriminator.layers, results, discriminator.skipped)
     return Examination(
         discriminator=discriminator.name,
         certainty=discriminator.certainty,
