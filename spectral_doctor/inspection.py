@@ -27,14 +27,14 @@ from spectral_doctor.records import Failure, LeftOut
 from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.threads import Crew, crew
 from spectral_doctor.trajectory.cache import SpectraCache
+from spectral_doctor.trajectory.cached_outcome import Outcome
 from spectral_doctor.trajectory.examining import begin
 from spectral_doctor.trajectory.history import read_history
-from spectral_doctor.trajectory.recollection import Recollection, state_of
+from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
 from spectral_doctor.trajectory.series import build_trajectories
 
 Progress = Callable[[int, int, str], None]
-Outcome = tuple[tuple[Examination, ...], tuple[LeftOut, ...]]
 
 # How many checkpoints are begun before the one that is waited for: no core idles between two files.
 _AHEAD = 1
@@ -99,12 +99,14 @@ class _Asked:
     def begin(self, candidate: Candidate, workers: Crew) -> Callable[[], Outcome]:
         """Begin with a checkpoint; what is returned waits for it, and raises the error that there was."""
         try:
-            recall = None
+            recollection = None
             if self.cache is not None:
-                which = (self.discriminator, self.exclude)
-                recall = partial(Recollection, self.cache, candidate, state_of(candidate), which)
+                recollection = Recollection(self.cache, candidate, (self.discriminator, self.exclude))
+                known = recollection.recalled()
+                if known is not None:
+                    return lambda: known
             checkpoint = load_checkpoint(candidate, discriminator=self.discriminator, exclude=self.exclude)
-            wait = begin(checkpoint, workers, recall)
+            wait = begin(checkpoint, workers, recollection)
         except DoctorError as error:
             return partial(_raise, error)
         return lambda: (wait(), checkpoint.left_out)

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from spectral_doctor.checkpoints.discovery import find_candidates
@@ -131,8 +130,8 @@ class Follower:
                 found = replace(candidate_at(copy), ref=CheckpointRef(path))
                 checkpoint = load_checkpoint(found, discriminator=self.discriminator, exclude=self.exclude)
                 # A copy in a new place is known by its content alone.
-                recall = None if self.cache is None else partial(Recollection, self.cache, found, b"", ())
-                examinations = examine(checkpoint, recall)
+                known = None if self.cache is None else Recollection(self.cache, found, by_content=True)
+                examinations = examine(checkpoint, known)
             except DoctorError as error:
                 self._note(path, error, str(copy))
                 return True

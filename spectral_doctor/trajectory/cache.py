@@ -1,8 +1,8 @@
 """Spectra on this disk, by the content of their matrices: what was decomposed once is not decomposed again.
 
-Two tables. `spectra` gives the spectrum that belongs to a matrix' own bytes. `seen` gives the matrices' digests that
-belong to a file as it stands on the disk (path, size, times, inode), so that a file which has not been touched is not
-even read. Whatever is wrong with the cache, examining goes on without it, and every row has a checksum.
+Two tables. `spectra` gives the spectrum that belongs to a matrix' own bytes. `seen` gives what was found in a file as
+it stands on the disk (path, size, times, inode), so that a file which has not been touched is not even opened.
+Whatever is wrong with the cache, examining goes on without it, and every row has a checksum.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from spectral_doctor.spectrum import Measured
 VARIABLE = "SPECTRAL_DOCTOR_CACHE"
 FILE = "spectra.sqlite3"
 LARGEST = 256 * 2**20
-DIGEST = 32
 _AT_ONCE = 500
 _PATIENCE = 2.0
 # What says nothing against the file: in use by another process, read-only, no folder, the disk full or not there.
@@ -86,11 +85,9 @@ class SpectraCache:
         self._connection: sqlite3.Connection | None = None
         self._failed = False
 
-    def digests(self, state: bytes) -> tuple[bytes, ...]:
-        """The digests of the matrices that a file in that state holds, in their order; none where it is not known."""
-        found = self._attempt(lambda connection: _rows(connection, "seen", "state", [state])) or {}
-        content = found.get(state, b"")
-        return tuple(content[start : start + DIGEST] for start in range(0, len(content), DIGEST))
+    def seen(self, state: bytes) -> bytes | None:
+        """What was found in a checkpoint whose files were in that state; None where it is not known."""
+        return (self._attempt(lambda connection: _rows(connection, "seen", "state", [state])) or {}).get(state)
 
     def spectra(self, digests: Iterable[bytes]) -> dict[bytes, Measured]:
         """What was measured of the matrices with these digests, of those that are known."""
@@ -98,12 +95,11 @@ class SpectraCache:
         found = self._attempt(lambda connection: _rows(connection, "spectra", "digest", wanted)) or {}
         return {digest: _measured(content) for digest, content in found.items()}
 
-    def keep(self, spectra: Mapping[bytes, Measured], seen: Mapping[bytes, Sequence[bytes]]) -> None:
-        """Put in what was measured, and what files in a state were seen to hold; all of it or nothing."""
+    def keep(self, spectra: Mapping[bytes, Measured], seen: Mapping[bytes, bytes]) -> None:
+        """Put in what was measured, and what was found in files in a state; all of it or nothing."""
         rows = {digest: _content(item) for digest, item in spectra.items()}
-        states = {state: b"".join(digests) for state, digests in seen.items()}
-        if rows or states:
-            self._attempt(lambda connection: self._put(connection, rows, states))
+        if rows or seen:
+            self._attempt(lambda connection: self._put(connection, rows, seen))
 
     def info(self) -> CacheInfo:
         """What it holds now."""
@@ -158,10 +154,10 @@ class SpectraCache:
         with suppress(OSError):
             self.path.unlink()
 
-    def _put(self, connection: sqlite3.Connection, rows: dict[bytes, bytes], states: dict[bytes, bytes]) -> None:
+    def _put(self, connection: sqlite3.Connection, rows: Mapping[bytes, bytes], seen: Mapping[bytes, bytes]) -> None:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            for table, key, items in (("spectra", "digest", rows), ("seen", "state", states)):
+            for table, key, items in (("spectra", "digest", rows), ("seen", "state", seen)):
                 connection.executemany(
                     f"INSERT OR REPLACE INTO {table} ({key}, content, sum) VALUES (?, ?, ?)",
                     [(name, content, _sum(name, content)) for name, content in items.items()],

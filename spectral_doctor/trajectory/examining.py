@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from spectral_doctor.errors import WeightError
 from spectral_doctor.records import LayerSpectrum, SkippedLayer, SkipReason
-from spectral_doctor.spectrum import Measured, measured_or_error, measured_readable, spectra_of, work_of
+from spectral_doctor.spectrum import Measured, measured_by, measured_readable, spectra_of, work_of
 from spectral_doctor.state_dicts.loading import Checkpoint, Discriminator
 from spectral_doctor.state_dicts.matrices import LayerWeight
 from spectral_doctor.threads import Crew, crew
 from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.records import Examination
 
-Recall = Callable[[Sequence[LayerWeight]], Recollection]
 
-
-def examine(checkpoint: Checkpoint, recall: Recall | None = None) -> tuple[Examination, ...]:
+def examine(checkpoint: Checkpoint, recollection: Recollection | None = None) -> tuple[Examination, ...]:
     """Take the spectrum of every weight matrix of every discriminator in a checkpoint.
 
     A weight with NaN or infinity keeps its place, without a spectrum; a tensor that has no spectrum at all
-    (no data, not a number type) moves to the skipped layers with its reason. `recall` says what the cache knows of
-    the checkpoint's matrices.
+    (no data, not a number type) moves to the skipped layers with its reason. A `recollection` spares what the cache
+    knows, and keeps what it does not.
     """
     with crew() as workers:
-        return begin(checkpoint, workers, recall)()
+        return begin(checkpoint, workers, recollection)()
 
 
-def begin(checkpoint: Checkpoint, workers: Crew, recall: Recall | None = None) -> Callable[[], tuple[Examination, ...]]:
+def begin(
+    checkpoint: Checkpoint, workers: Crew, recollection: Recollection | None = None
+) -> Callable[[], tuple[Examination, ...]]:
     """Begin to examine a checkpoint as `examine` does; what is returned waits for it."""
-    weights = [weight for item in checkpoint.discriminators for weight in item.layers]
-    recollection = None if recall is None else recall(weights)
-
-    def work(weight: LayerWeight) -> float:
-        return 0.0 if recollection is not None and recollection.knows(weight) else work_of(weight)
-
-    measure = measured_readable if recollection is None else recollection.measure
-    pending = workers.begin(measured_or_error(measure), weights, work)
-
     found = checkpoint.discriminators
+    weights = [weight for item in found for weight in item.layers]
+    measure = measured_readable if recollection is None else partial(measured_by, recollection.measure)
+    pending = workers.begin(measure, weights, work_of)
 
     def wait() -> tuple[Examination, ...]:
         results = iter(pending())
+        examinations = tuple(_examination(checkpoint, item, [next(results) for _ in item.layers]) for item in found)
         if recollection is not None:
-            recollection.keep()
-        return tuple(_examination(checkpoint, item, [next(results) for _ in item.layers]) for item in found)
+            recollection.keep(checkpoint, examinations)
+        return examinations
 
     return wait
 

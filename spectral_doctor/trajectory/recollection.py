@@ -1,17 +1,17 @@
-"""What the cache knows of a checkpoint's matrices: by the file where that is untouched, else by their content.
+"""What the cache knows of a checkpoint: all of it where its files are untouched, else its matrices by their content.
 
 A matrix' digest is SHA-256 over its type, shape, layout in memory and every byte of its values, with the version of
-the method. To have it the matrix must be read; so the digests are kept with the state of the files on the disk they
-came from (path, size, times of change, inode), and a file in a known state is not read again. As in git, a file that
-changed so lately that its times could not tell a second change is not trusted, and the time of the inode's change,
-which no program sets back, is part of the state.
+the method. To have it the matrix must be read; so what was found in a checkpoint, with the digests, is kept under the
+state of its files on the disk (path, size, times of change, inode), and one in a known state is not opened again.
+
+As in git, a file that changed so lately that its times could not tell a second change is not trusted; and the time of
+the inode's change, which no program sets back, is part of the state.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,68 +20,63 @@ from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.checkpoints.stores import LocalFile
 from spectral_doctor.elements import Values
 from spectral_doctor.spectrum import Measured, measured
+from spectral_doctor.state_dicts.loading import Checkpoint
 from spectral_doctor.state_dicts.matrices import LayerWeight
-from spectral_doctor.trajectory.cache import DIGEST, SpectraCache
+from spectral_doctor.trajectory.cache import SpectraCache
+from spectral_doctor.trajectory.cached_outcome import Outcome, digests_in, parsed, rendered
+from spectral_doctor.trajectory.records import Examination
 from spectral_doctor.version import __version__
 
 # To be raised whenever the same file or the same values may give another result than before.
 METHOD = 1
 # Coarser than the clock of any file system in use (FAT: two seconds).
 SETTLED = 3.0
-_UNKNOWN = bytes(DIGEST)
 
 
 class Recollection:
-    """The matrices of one checkpoint as the cache knows them; `measure` measures what it does not.
+    """What the cache knows of one checkpoint; `measure` measures what it does not.
 
-    `state` is that of its files before they were opened; `asked` is what else decides which matrices are found.
+    `asked` is what else than the files decides which matrices are found. With `by_content` the files' state is not
+    looked at, as for a copy that will never be seen again.
     """
 
     def __init__(
-        self,
-        cache: SpectraCache,
-        candidate: Candidate,
-        state: bytes,
-        asked: tuple[object, ...],
-        matrices: Sequence[LayerWeight],
+        self, cache: SpectraCache, candidate: Candidate, asked: tuple[object, ...] = (), *, by_content: bool = False
     ) -> None:
-        self._cache, self._candidate, self._state, self._matrices = cache, candidate, state, tuple(matrices)
-        self._seen = _digest(state, _text(asked), *map(_place, self._matrices)) if state else b""
+        self._cache, self._candidate = cache, candidate
+        # Taken before the file is opened: a change from now on makes another state.
+        self._state = b"" if by_content else state_of(candidate)
+        self._key = _digest(self._state, repr(asked).encode("utf-8", "surrogateescape")) if self._state else b""
         self._digests: dict[LayerWeight, bytes] = {}
-        self._known: dict[bytes, Measured] = {}
         self._new: dict[bytes, Measured] = {}
-        digests = cache.digests(self._seen) if self._seen else ()
-        if len(digests) == len(self._matrices):
-            self._known = cache.spectra(digest for digest in digests if digest != _UNKNOWN)
-            pairs = zip(self._matrices, digests, strict=True)
-            self._digests = {matrix: digest for matrix, digest in pairs if digest in self._known}
-        self._was_whole = len(self._digests) == len(self._matrices)
 
-    def knows(self, matrix: LayerWeight) -> bool:
-        """Whether a matrix need not be read."""
-        return matrix in self._digests
+    def recalled(self) -> Outcome | None:
+        """All that was found in the checkpoint when its files were in this very state; None where that is not known."""
+        content = self._cache.seen(self._key) if self._key else None
+        if content is None:
+            return None
+        digests = digests_in(content)
+        known = self._cache.spectra(digests)
+        return parsed(content, self._candidate.ref, known) if all(digest in known for digest in digests) else None
 
     def measure(self, matrix: LayerWeight) -> Measured:
-        """The spectrum as it is known, else from the values. Raises `WeightError`."""
-        if matrix in self._digests:
-            return self._known[self._digests[matrix]]
+        """The spectrum as it is known for the values that are read, else from them. Raises `WeightError`."""
         values = matrix.read()
         digest = digest_of(values, coarse=matrix.coarse)
-        found = self._cache.spectra([digest]).get(digest)
-        result = measured(values, coarse=matrix.coarse) if found is None else found
-        if found is None:
-            self._new[digest] = result
-        self._known[digest] = result
+        result = self._new.get(digest) or self._cache.spectra([digest]).get(digest)
+        if result is None:
+            result = self._new[digest] = measured(values, coarse=matrix.coarse)
         self._digests[matrix] = digest
         return result
 
-    def keep(self) -> None:
-        """Put what is new into the cache; the digests only where the files are still as they were before."""
-        if self._was_whole:
-            return
+    def keep(self, checkpoint: Checkpoint, examinations: tuple[Examination, ...]) -> None:
+        """Put what is new into the cache; what was found only where the files are still as they were before."""
         seen = {}
-        if self._seen and state_of(self._candidate) == self._state:
-            seen = {self._seen: [self._digests.get(matrix, _UNKNOWN) for matrix in self._matrices]}
+        if self._key and state_of(self._candidate) == self._state:
+            # Only what was measured has a digest: those of the layers, in their order.
+            weights = (weight for item in checkpoint.discriminators for weight in item.layers)
+            digests = [self._digests[weight] for weight in weights if weight in self._digests]
+            seen = {self._key: rendered(examinations, checkpoint.left_out, digests)}
         self._cache.keep(self._new, seen)
 
 
@@ -128,12 +123,6 @@ def _files(candidate: Candidate, source: LocalFile) -> list[Path]:
     own = source.location
     assert isinstance(own, Path)
     return [own, *(own.parent / name for name in candidate.format.members(source))]
-
-
-def _place(matrix: LayerWeight) -> bytes:
-    """Where in its file a matrix stands, and what is made of it."""
-    weight = matrix.weight
-    return _text((matrix.name, matrix.key, matrix.kind, matrix.form, matrix.rows, weight.shape, weight.element.name))
 
 
 def _text(facts: tuple[object, ...]) -> bytes:

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
+from spectral_doctor.elements import Values
 from spectral_doctor.inspection import Inspection, inspect_paths
 from spectral_doctor.records import Spectrum
-from spectral_doctor.spectrum import Measured
+from spectral_doctor.spectrum import Measured, measured
 from spectral_doctor.trajectory import recollection
 from spectral_doctor.trajectory.cache import FILE, SpectraCache, cache_folder
 from spectral_doctor.trajectory.recollection import digest_of
@@ -46,11 +47,10 @@ def cache(tmp_path: Path) -> Iterator[SpectraCache]:
 def decomposed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The shapes that were decomposed for lack of a cached spectrum."""
     shapes: list[tuple[int, ...]] = []
-    original = recollection.measured
 
-    def noted(values: np.ndarray, *, coarse: bool | None = None) -> Measured:  # type: ignore[type-arg]
+    def noted(values: Values, *, coarse: bool | None = None) -> Measured:
         shapes.append(values.shape)
-        return original(values, coarse=coarse)
+        return measured(values, coarse=coarse)
 
     monkeypatch.setattr(recollection, "measured", noted)
     return shapes
@@ -217,7 +217,7 @@ def test_where_the_cache_cannot_be_a_folder(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def _look(run: Path, folder: Path) -> list[object]:
+def _look(run: Path, folder: Path) -> list[list[object]]:
     recollection.SETTLED = -3600.0
     cache = SpectraCache(folder)
     found = [spectra(inspect_paths(run, cache=cache)) for _ in range(5)]
