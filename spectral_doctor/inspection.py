@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spectral_doctor.checkpoints.discovery import find_candidates
+from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.checkpoints.runs import step_pattern
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.diagnosis.rules import diagnose
@@ -25,7 +26,7 @@ from spectral_doctor.records import Failure, LeftOut
 from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.trajectory.examining import examine
 from spectral_doctor.trajectory.history import read_history
-from spectral_doctor.trajectory.records import Examination
+from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
 from spectral_doctor.trajectory.series import build_trajectories
 
 Progress = Callable[[int, int, str], None]
@@ -63,32 +64,55 @@ def inspect_paths(
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     pattern = step_pattern(step) if isinstance(step, str) else step
     candidates = find_candidates(given)
-    errors: list[tuple[str, DoctorError]] = list(candidates.failures)
-    left_out = list(candidates.left_out)
-    examinations: list[Examination] = []
-    for done, found in enumerate(candidates.checkpoints):
-        if progress is not None:
-            progress(done, len(candidates.checkpoints), found.ref.name)
-        try:
-            checkpoint = load_checkpoint(found, discriminator=discriminator, exclude=exclude)
-            examinations += examine(checkpoint)
-            left_out += [replace(item, name=f"{found.ref}: {item.name}") for item in checkpoint.left_out]
-        except DoctorError as error:
-            errors.append((str(found.ref), error))
-    series = list(build_trajectories((item for item in examinations if item.layers), pattern))
-    for history in candidates.histories:
-        try:
-            series += [item for item in read_history(history) if item.layers]
-        except CheckpointError as error:
-            errors.append((str(history), error))
-    errors += [_without_layers(item) for item in examinations if not item.layers]
+    found = _Found(list(candidates.left_out), list(candidates.failures))
+    found.examine(candidates.checkpoints, discriminator, exclude, progress)
+    series = list(build_trajectories((item for item in found.examinations if item.layers), pattern))
+    series += found.from_histories(candidates.histories)
+    errors = [*found.errors, *(_without_layers(item) for item in found.examinations if not item.layers)]
     if not series:
-        raise _worst([error for _, error in errors]) or no_checkpoints(given, left_out)
+        raise _worst([error for _, error in errors]) or no_checkpoints(given, found.left_out)
     return Inspection(
         diagnoses=tuple(diagnose(item, thresholds) for item in series),
-        left_out=(*left_out, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
+        left_out=(*found.left_out, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
         failures=tuple(failure_of(error) for _, error in errors if not _is_quiet(error)),
     )
+
+
+@dataclass
+class _Found:
+    """What has been examined so far, and what could not be."""
+
+    left_out: list[LeftOut]
+    errors: list[tuple[str, DoctorError]]
+    examinations: list[Examination] = field(default_factory=list)
+
+    def examine(
+        self,
+        checkpoints: Sequence[Candidate],
+        discriminator: str | None,
+        exclude: Sequence[str],
+        progress: Progress | None,
+    ) -> None:
+        """Examine one checkpoint after the other; an error keeps its file's name and ends nothing."""
+        for done, candidate in enumerate(checkpoints):
+            if progress is not None:
+                progress(done, len(checkpoints), candidate.ref.name)
+            try:
+                checkpoint = load_checkpoint(candidate, discriminator=discriminator, exclude=exclude)
+                self.examinations += examine(checkpoint)
+                self.left_out += [replace(item, name=f"{candidate.ref}: {item.name}") for item in checkpoint.left_out]
+            except DoctorError as error:
+                self.errors.append((str(candidate.ref), error))
+
+    def from_histories(self, histories: Sequence[Path]) -> list[SpectralTrajectory]:
+        """The series that histories hold."""
+        series: list[SpectralTrajectory] = []
+        for history in histories:
+            try:
+                series += [item for item in read_history(history) if item.layers]
+            except CheckpointError as error:
+                self.errors.append((str(history), error))
+        return series
 
 
 def no_checkpoints(paths: Sequence[Path | str], left_out: Sequence[LeftOut]) -> NoCheckpoints:

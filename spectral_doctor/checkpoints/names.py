@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -19,7 +20,7 @@ _SUFFIXES = re.compile(
     r"onnx|index))+$",
     re.IGNORECASE,
 )
-_TIMELESS = "latest|last|best|final|current|newest"
+_TIMELESS = "latest|last|best|final|current|newest|end|finished"
 
 
 class Standing(Enum):
@@ -81,7 +82,8 @@ def run_name(path: Location) -> str:
 
 def read_path(path: Location) -> PathReading:
     """Take a whole path apart, from its first folder to its name."""
-    *folders, _ = PurePosixPath(str(path).replace("\\", "/")).parts or ("",)
+    text = str(path).replace("\\", "/")
+    *folders, _ = PurePosixPath(text.partition("://")[2] or text).parts or ("",)
     depths = range(len(folders), 0, -1)
     parts = [_read_part(name, depth) for name, depth in zip(folders, depths, strict=True)]
     parts.append(_read_part(stem(path), 0))
@@ -99,9 +101,9 @@ _UNITS = {
     "epoch": r"epochs?|ep",
 }
 _CONFIGURATION = (
-    r"folds?|seeds?|runs?|trials?|exps?|experiments?|versions?|v|cv|splits?|ranks?|gpus?|jobs?|reps?|repeats?|"
+    r"k?folds?|seeds?|runs?|trials?|exps?|experiments?|versions?|v|cv|splits?|ranks?|gpus?|jobs?|reps?|repeats?|"
     r"replicas?|workers?|subjects?|patients?|class(?:es)?|domains?|levels?|stages?|scales?|depths?|tasks?|datasets?|"
-    r"rounds?|configs?|cfgs?|parts?|sizes?|res|resolution|dims?|n[dg]?f|nz|z|ch|channels?|bs|batch_?size|lr|beta\d?|"
+    r"try|tries|attempts?|configs?|cfgs?|parts?|sizes?|res|resolution|dims?|n[dg]?f|nz|z|ch|channels?|bs|batch_?size|lr|beta\d?|"
     r"gamma|lambda|px|crop|hz|sr|bits?|layers?|blocks?|hidden|width|height|image|img"
 )
 _SCORE = (
@@ -119,7 +121,7 @@ _TOKENS = re.compile(
     "|".join(
         (
             rf"(?P<time>{_DATE})",
-            rf"(?P<copy>(?:^|(?<=[-_.]))(?:copy|best)\d+(?=$|[-_. ])|(?<=\d)-v\d+$|2333333{_AFTER})",
+            rf"(?P<copy>(?:^|(?<=[-_.]))(?:copy|best)\d+(?=$|[-_. ])|(?<=\d)-v\d+$|(?<= )\(\d+\)$|2333333{_AFTER})",
             rf"(?P<snapshot>(?<=^network-snapshot-){_NUMBER}$)",
             rf"(?P<score>{_BEFORE}{_SCORE}[-_=: ]?\d+(?:\.\d+)?(?:e-?\d+)?)",
             r"(?P<fixed>\d+e-\d+|\d+(?:x\d+)+|(?<![a-z0-9])x\d+(?![a-z])|\d+x(?![a-z0-9])|\d+(?:px|hz|khz|bit|gb|d)(?![a-z]))",
@@ -129,8 +131,9 @@ _TOKENS = re.compile(
                 for unit, words in _UNITS.items()
             ),
             rf"(?P<e_epoch>(?<![a-z0-9])e{_NUMBER}{_AFTER})",
-            rf"(?P<e_step>(?<![a-z0-9])s{_NUMBER}{_AFTER})",
+            rf"(?P<e_step>(?<=\d_)s{_NUMBER}{_AFTER})",
             rf"(?P<configuration>{_BEFORE}(?:{_CONFIGURATION})[-_=: ]?\d+(?:\.\d+)?(?:e-?\d+)?)",
+            rf"(?P<fraction>(?<![a-z0-9])\d{{1,6}}\.\d{{1,6}}[km]{_AFTER})",
             r"(?P<decimal>\d+\.\d+(?!\d))",
             rf"(?P<bare>(?<![a-z0-9]){_NUMBER}[km]?{_AFTER})",
             rf"(?P<glued>(?<=[a-z]){_NUMBER}[km]?{_AFTER})",
@@ -139,7 +142,13 @@ _TOKENS = re.compile(
     ),
     re.IGNORECASE,
 )
-_SAVED = re.compile(r"^(checkpoints?|ckpts?|chkpts?|snapshots?|models?|weights?|saved?|states?|nets?)?$", re.IGNORECASE)
+_SAVING_WORDS = "checkpoints?|ckpts?|chkpts?|snapshots?|weights?|saved?|states?"
+_NETWORK_WORDS = "models?|nets?|d|netd|dis|disc|discriminators?|critic"
+# A folder of such a name, or of a number behind it, is one checkpoint of many.
+_SAVED = re.compile(rf"^({_SAVING_WORDS})?$", re.IGNORECASE)
+_SAVED_AT_END = re.compile(rf"^({_SAVING_WORDS}|models?|nets?)?$", re.IGNORECASE)
+_COUNTED = re.compile(rf"(?<![a-z0-9])({_SAVING_WORDS}|{_NETWORK_WORDS})$", re.IGNORECASE)
+_UNIT_WORDS = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(_UNITS.values())})(?![a-z0-9])", re.IGNORECASE)
 _SAVING = re.compile(r"^(ckpt|checkpoint|chkpt|save|snapshot)", re.IGNORECASE)
 _WORD = re.compile(rf"(?:^|(?<=[-_. ]))({_TIMELESS})(?=$|[-_. ])", re.IGNORECASE)
 
@@ -150,7 +159,7 @@ def _read_part(name: str, depth: int) -> PathReading:
     shape, run, numbers, end = [], [], [], 0
     for match in _TOKENS.finditer(name):
         number = _number(match, name, depth)
-        removed = number is not None or match.lastgroup in ("copy", "score")
+        removed = number is not None or match.lastgroup in _dropped(depth)
         between = name[end : match.start()]
         shape += [between, "#" if number is not None else "" if removed else match[0]]
         run += [between, "" if removed else match[0]]
@@ -159,7 +168,9 @@ def _read_part(name: str, depth: int) -> PathReading:
     left = "".join((*run, name[end:]))
     words = _WORD.findall(left)
     bare = _tidy(_WORD.sub("", left))
-    if depth and not _SAVED.match(bare):
+    if words:
+        bare = _tidy(_UNIT_WORDS.sub("", bare))
+    if depth and not (_SAVED_AT_END if words else _SAVED).match(bare):
         # A folder's own word, as in `final_run`, is its name.
         words, bare = [], _tidy(left) if numbers else left
     copies = [match[0] for match in _TOKENS.finditer(name) if match.lastgroup == "copy" and match[0][:1] in "bBcC"]
@@ -171,6 +182,11 @@ def _read_part(name: str, depth: int) -> PathReading:
     word = "best" if "best" in map(str.lower, words) else words[-1].lower() if words else ""
     stands_for_step = depth and (numbers or words)
     return PathReading(f"{bare}*" if stands_for_step else bare, "".join((*shape, name[end:])), tuple(numbers), word)
+
+
+def _dropped(depth: int) -> tuple[str, ...]:
+    """The kinds of number that belong neither to a run's name nor to its steps: scores, and copies of a file."""
+    return ("score", "decimal", "copy") if not depth else ("score",)
 
 
 def _tidy(name: str) -> str:
@@ -190,10 +206,10 @@ def _number(match: re.Match[str], name: str, depth: int) -> Number | None:
         # StyleGAN2, StyleGAN3 and their descendants count in thousands of images, and do not say so.
         return Number(int(text), text, "kimg", Standing.SAID, depth)
     if kind == "glued":
-        # Digits further left, as in the hash 24fae3c0 or the rate of f0D40k, make it a part of a name.
-        is_word = not depth and re.search(r"(?<![a-z0-9])[a-z]+$", before, re.IGNORECASE) is not None
-        return Number(_value(text), text, "", Standing.GLUED, depth) if is_word else None
-    if kind != "bare":
+        # `netD10` counts as `netD_10` does; `sub10` is a subject, and digits further left make it a hash.
+        is_counted = not depth and _COUNTED.search(before) is not None
+        return Number(_value(text), text, "", Standing.GLUED, depth) if is_counted else None
+    if kind not in ("bare", "fraction"):
         return None
     if not depth:
         return Number(_value(text), text, "", Standing.BARE, depth)
@@ -203,6 +219,6 @@ def _number(match: re.Match[str], name: str, depth: int) -> Number | None:
 
 def _value(text: str) -> int:
     """The number in a token; `k` behind it means thousands, `m` millions."""
-    found = re.search(r"(\d+)([km]?)(?![a-z0-9])", text, re.IGNORECASE) or re.search(r"(\d+)()", text)
+    found = re.search(r"(\d+(?:\.\d+)?)([km]?)(?![a-z0-9.])", text, re.IGNORECASE) or re.search(r"(\d+)()", text)
     assert found is not None
-    return int(found[1]) * {"k": 1000, "m": 1000000}.get(found[2].lower(), 1)
+    return int(Decimal(found[1]) * {"k": 1000, "m": 1_000_000}.get(found[2].lower(), 1))

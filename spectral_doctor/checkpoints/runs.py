@@ -11,7 +11,7 @@ from itertools import pairwise
 from spectral_doctor.checkpoints.axes import CLOCK_TOLERANCE, NO_STEP_UNIT, Axis, Named, axes_of, counts_runs, grouped
 from spectral_doctor.checkpoints.names import Number, PathReading, Standing, read_path
 from spectral_doctor.errors import UsageError, printable
-from spectral_doctor.records import Location, StepClue
+from spectral_doctor.records import Location, StepClue, location_of
 
 BY_TIME = "modification time"
 _BY_INDEX = re.compile(r"^(pytorch_)?model_\d$")
@@ -76,13 +76,17 @@ def _reading(file: Written, pattern: re.Pattern[str] | None) -> PathReading:
         indexed = _BY_INDEX.match(file.location.name.partition(".")[0]) is not None
         kept = tuple(item for item in reading.numbers if not (indexed and item.depth == 0))
         return replace(reading, numbers=kept)
-    told = pattern.search(str(file.location))
+    text = str(file.location)
+    told = pattern.search(text)
     digits = re.search(r"(\d{1,18})(k?)", told[1] or "", re.IGNORECASE) if told else None
-    if digits is None:
+    if told is None or digits is None:
         return replace(reading, numbers=())
     value = int(digits[1]) * (1000 if digits[2] else 1)
-    unit = next((item.unit for item in reading.numbers if item.value == value and item.unit), "")
-    own = Number(value, digits[0], unit, Standing.TOLD, 0)
+    known = next((item for item in reading.numbers if item.value == value), None)
+    if known is None:
+        # The rules take it for a part of the name; without it the names of a run are alike.
+        reading = read_path(location_of(text[: told.start(1)] + text[told.end(1) :]))
+    own = Number(value, digits[0], known.unit if known else "", Standing.TOLD, 0)
     return replace(reading, numbers=(own,), shape="--step")
 
 
@@ -110,7 +114,8 @@ def _runs_of(files: Sequence[Written], members: Sequence[Named]) -> list[Run]:
     axes = [axis for part in grouped(numbered, _kind_of_shape).values() for axis in axes_of(part)]
     axes = _joined(axes)
     by_index = {member.index: member for member in members}
-    unsaid = [index for index in by_index if index not in rest and not any(index in axis.steps for axis in axes)]
+    said = {index for axis in axes for index in axis.steps}
+    unsaid = [member.index for member in numbered if member.index not in said]
     told = [axis for axis in axes if axis.steps]
     if len(told) > 1:
         runs = [_run(files, by_index, axis, []) for axis in told]

@@ -27,9 +27,14 @@ class ExitCode(IntEnum):
 
 
 @contextmanager
-def speaking_plainly() -> Iterator[None]:
-    """Turn every error of the block into one message on stderr and its exit code."""
+def speaking_plainly(torch_for: str = "") -> Iterator[None]:
+    """Turn every error of the block into one message on stderr and its exit code.
+
+    `torch_for` names what the block is that needs PyTorch; it is not begun where PyTorch is not installed.
+    """
     try:
+        if torch_for:
+            require_torch(torch_for)
         yield
     except DoctorError as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectral_doctor.cli.boundary import require_torch, speaking_plainly
+from spectral_doctor.cli.boundary import speaking_plainly
 from spectral_doctor.cli.options import (
     Assignments,
     Device,
@@ -19,7 +19,7 @@ from spectral_doctor.cli.options import (
 from spectral_doctor.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
-    from spectral_doctor.treatment.records import Dose, Prescription, Rewrite
+    from spectral_doctor.treatment.records import Dose, Prescription, Resume, Rewrite
 
 COMPENSATIONS = ("static", "dynamic")
 MODES = (*COMPENSATIONS, "veegan")
@@ -72,15 +72,12 @@ def fix(
     device: Device = "auto",
 ) -> None:
     """Treat a discriminator whose spectrum collapses: in its file, or in resumed training."""
-    with speaking_plainly():
-        require_torch("fix")
+    with speaking_plainly(torch_for="fix"):
         if detach:
             _detach(paths, output, from_step, like)
             return
-        compensation = _compensation(mode, companion, veegan or [])
-        dose = None
-        if compensation is not None:
-            dose = _dose(compensation, fraction, interval, scale, envelope, apply, exclude)
+        treated = _compensation(mode, companion, veegan or [])
+        dose = _dose(treated, fraction, interval, scale, envelope, apply, exclude) if treated else None
         if output is None and not dry_run:
             raise UsageError("-o OUT: say where the treated checkpoint or run is to be written, or add --dry-run.")
         from spectral_doctor.treatment.records import Resume, Rewrite
@@ -92,14 +89,16 @@ def fix(
             _rewrite(Rewrite(tuple(paths), target, dose, from_step, discriminator, reset_d_optimizer))
             return
         assert output is not None
-        from spectral_doctor.cli.resumed import treat_run
-
         chosen, settings = _prescription(dose, mode, veegan or [], steps), tuple(assignments or ())
-        code = treat_run(
-            Resume(tuple(paths), output, chosen, steps, from_step, recipe, settings, discriminator, resume, device)
-        )
-        if code:
-            raise typer.Exit(code)
+        _resume(Resume(tuple(paths), output, chosen, steps, from_step, recipe, settings, discriminator, resume, device))
+
+
+def _resume(wish: Resume) -> None:
+    from spectral_doctor.cli.resumed import treat_run
+
+    code = treat_run(wish)
+    if code:
+        raise typer.Exit(code)
 
 
 def _compensation(mode: str | None, companion: str | None, veegan: list[str]) -> str | None:

@@ -12,9 +12,7 @@ DiscriminatorKey = Annotated[
 ]
 StepPattern = Annotated[
     str | None,
-    typer.Option(
-        "--step", metavar="REGEX", help="Where the step stands in a path: the first group, or all that matches."
-    ),
+    typer.Option("--step", metavar="REGEX", help="Where the step stands in a path: its first group, as in D_([0-9]+)."),
 ]
 ExcludedLayers = Annotated[
     list[str] | None,

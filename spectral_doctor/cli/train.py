@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectral_doctor.cli.boundary import ExitCode, require_torch, speaking_plainly
+from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.options import Assignments, Device, VeeganSettings
 from spectral_doctor.errors import UsageError, listed, printable
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 def recipes() -> None:
     """List the recipes that `train` knows, with their settings."""
-    with speaking_plainly():
-        require_torch("recipes")
+    with speaking_plainly(torch_for="recipes"):
         from dataclasses import asdict
 
         from spectral_doctor.gan.builtin import RECIPES
@@ -62,8 +61,7 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
-    with speaking_plainly():
-        require_torch("train")
+    with speaking_plainly(torch_for="train"):
         chosen = recipe_named(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])])
         plan = _veegan_plan(mode, veegan or [])
         from spectral_doctor.training.folder import RunFolder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 from spectral_doctor.state_dicts.words import Role, is_acronym, role_of, words_of
 
@@ -47,11 +48,13 @@ _WEAK_VALUES = re.compile(r"value|critics?|q|v")
 _ACTORS = frozenset({"actor", "actors", "policy", "policies", "pi"})
 _HEAD = re.compile(r"(\w+ )*cls pred branch(es)?( \w+)*")
 _PIECES = re.compile(
-    r"\w*discriminators|discs|critics|blocks?|layers?|conv\w*|heads?|body|main|linear|fc|list|stages?|levels?|trunk|proj\w*"
+    r"\w*discriminators|discs|critics|blocks?|layers?|conv\w*|heads?|body|main|linear|fc|list|stages?|levels?|trunk|embed\w*|emb|proj\w*"
 )
+_GIVING_HEAD = re.compile(r"(gan|adv|dis|disc|discriminator|critic|cls|fake|judge) (heads?|branch(es)?)( \w+)*")
 _MAKERS = re.compile(r"(en|de)coders?|enc|dec")
 
 
+@lru_cache(maxsize=16384)
 def part_of(segment: str, *, in_container: bool, at_top: bool = False) -> Part | None:
     """Say what one segment of a key names; None where it names no part of a training.
 
@@ -84,7 +87,9 @@ def _role(segment: str, words: tuple[str, ...], *, in_container: bool, at_top: b
     if is_acronym(segment) or ((in_container or at_top) and _is_shortened(name)):
         return Role.DISCRIMINATOR
     if in_container:
-        return Role.UNKNOWN if _NUMBERED_LAYER.fullmatch(segment) else role_of(words)
+        role = Role.UNKNOWN if _NUMBERED_LAYER.fullmatch(segment) else role_of(words)
+        if role is not Role.UNKNOWN or len(words) > 2:
+            return role
     beside_dis = words[:1] == ("dis",) and at_top and all(len(word) <= 2 for word in words[1:])
     discriminator = beside_dis or _says(segment, words, _STRICT_D, _LONG_D)
     generator = _says(segment, words, _STRICT_G, _LONG_G)
@@ -110,16 +115,25 @@ def _is_copy(segment: str, words: tuple[str, ...], role: Role) -> bool:
     return role is Role.DISCRIMINATOR and words[-1:] in (("aug",), ("cl",))
 
 
+@lru_cache(maxsize=16384)
 def is_head(segment: str) -> bool:
     """Whether a segment names the small head that a diffusion critic's judgement comes from."""
     return bool(_HEAD.fullmatch(" ".join(words_of(segment))))
 
 
+@lru_cache(maxsize=16384)
+def may_be_head(segment: str) -> bool:
+    """Whether a segment inside a discriminator names a head, which a foundation model may stand behind."""
+    return bool(_GIVING_HEAD.fullmatch(" ".join(words_of(segment))))
+
+
+@lru_cache(maxsize=16384)
 def is_actor(segment: str) -> bool:
     """Whether a segment names the policy of reinforcement learning, beside which a critic is a value network."""
     return not _ACTORS.isdisjoint(words_of(segment))
 
 
+@lru_cache(maxsize=16384)
 def is_value(segment: str) -> bool:
     """Whether a segment names a value network, provided that a policy stands beside it."""
     words = [word for word in words_of(segment) if not word.isdigit()]

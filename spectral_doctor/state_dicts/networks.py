@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from spectral_doctor.arrays import Array
 from spectral_doctor.checkpoints.names import run_name, stem
@@ -14,7 +16,7 @@ from spectral_doctor.state_dicts.keys import Part, is_copy_of_discriminator
 from spectral_doctor.state_dicts.members import members_of
 from spectral_doctor.state_dicts.parts import UNWRAP_KEYS, WRAPPERS, Groups, Leaf, groups_of, leaves_of
 from spectral_doctor.state_dicts.shapes import Look, has_weight, is_named_otherwise, look_of, weights_of
-from spectral_doctor.state_dicts.words import Role, file_role, name_role, spoken_name
+from spectral_doctor.state_dicts.words import Role, file_role, is_second_model, name_role, spoken_name
 
 _BY_SHAPE = "its shapes narrow to one output, and no name says whose it is"
 
@@ -154,9 +156,14 @@ def _by_file(tree: Mapping[str, object], groups: Groups, location: Location) -> 
         raise GeneratorOnly(str(location), f"key '{generators[0]}'")
     if not unknown:
         raise NoDiscriminator(str(location), tensor_keys(tree))
-    name = run_name(location) or "discriminator"
+    name = stem(location) if is_second_model(location) else run_name(location) or "discriminator"
+    if _is_value_file(location):
+        raise NoDiscriminator(str(location), tensor_keys(tree))
     if role is Role.DISCRIMINATOR and not generators:
         chosen = _wrapped(unknown)
+        looks = {look_of(tensors) for tensors in chosen.values()}
+        if looks == {Look.GENERATOR} and name_role(stem(location)) is Role.UNKNOWN:
+            raise GeneratorOnly(str(location), f"its shapes raise the resolution, whatever the {why} says")
         return [
             FoundDiscriminator(
                 _joined(name, prefix) if len(chosen) > 1 else name, Certainty.CONFIRMED, why, tensors, (prefix,)
@@ -173,13 +180,22 @@ def _by_file(tree: Mapping[str, object], groups: Groups, location: Location) -> 
     return [found], others | {(Part.UNKNOWN, prefix): tensors for prefix, tensors in networks.items()}
 
 
+def _is_value_file(location: Location) -> bool:
+    """Whether a file named after a critic has a policy's file of the same name beside it."""
+    if not isinstance(location, Path) or "critic" not in location.name.lower():
+        return False
+    others = (re.sub("critic", name, location.name, flags=re.IGNORECASE) for name in ("actor", "policy", "Actor"))
+    return any((location.parent / other).exists() for other in others)
+
+
 def _wrapped(unknown: Mapping[str, dict[str, Array]]) -> dict[str, dict[str, Array]]:
     """What a file named after the discriminator holds of it: the weights under a wrapping key, else all networks."""
     ranks = {prefix: _unwrap_rank(prefix) for prefix in unknown}
     best = min(ranks.values())
     first = {prefix: tensors for prefix, tensors in unknown.items() if ranks[prefix] == best}
     whole = {prefix: tensors for prefix, tensors in first.items() if len(weights_of(tensors)) > 1}
-    return whole or dict(list(first.items())[:1])
+    judging = {prefix: tensors for prefix, tensors in whole.items() if look_of(tensors) is not Look.GENERATOR}
+    return judging or whole or dict(list(first.items())[:1])
 
 
 def _taken_apart(unknown: Mapping[str, dict[str, Array]]) -> dict[str, dict[str, Array]]:

@@ -8,8 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spectral_doctor.arrays import Array
-from spectral_doctor.state_dicts.keys import Part, is_actor, is_head, is_maker, is_piece, is_short, is_value, part_of
+from spectral_doctor.state_dicts.keys import (
+    Part,
+    is_actor,
+    is_head,
+    is_maker,
+    is_piece,
+    is_short,
+    is_value,
+    may_be_head,
+    part_of,
+)
 from spectral_doctor.state_dicts.shapes import has_weight, weights_of
+from spectral_doctor.state_dicts.words import spoken_name
 
 WRAPPERS = ("module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module")
 UNWRAP_KEYS = ("state_dict", "model_state_dict", "params", "model", "weights", "weight", "module", "net", "")
@@ -81,14 +92,15 @@ def groups_of(leaves: Sequence[Leaf], *, of_discriminator: bool = False) -> Grou
     """Group tensors by what they belong to and the key that says so; within a group by the rest of their names.
 
     Where the file's name says that it is `of_discriminator`, a `disc_block` or a `decoder` in it is a piece of
-    the whole. A short name over a single weight (`wd.weight`) is a layer's.
+    the whole. A short name over a single weight (`wd.weight`) is a layer's, and so is `disc_embed.weight`.
     """
     reader = _Reader(leaves, of_discriminator)
     groups = reader.groups(leaves)
+    named = [prefix for part, prefix in groups if part is Part.DISCRIMINATOR]
     layers = {
         prefix
-        for (part, prefix), tensors in groups.items()
-        if part is Part.DISCRIMINATOR and is_short(prefix.rpartition(".")[2]) and len(weights_of(tensors)) < 2
+        for prefix in named
+        if len(weights_of(groups[Part.DISCRIMINATOR, prefix])) < 2 and _is_layer(prefix.rpartition(".")[2], named)
     }
     if layers:
         reader.layers = frozenset(layers)
@@ -96,11 +108,18 @@ def groups_of(leaves: Sequence[Leaf], *, of_discriminator: bool = False) -> Grou
     return _without_backbones(groups)
 
 
+def _is_layer(name: str, named: Sequence[str]) -> bool:
+    """Whether what has the discriminator's name and one weight is a layer, and no piece beside other pieces."""
+    pieces = [prefix for prefix in named if spoken_name(prefix.rpartition(".")[2]) == spoken_name(name)]
+    return is_short(name) or (is_piece(name) and len(pieces) < 2)
+
+
 class _Reader:
     """Reads keys in the light of all keys of the file."""
 
     def __init__(self, leaves: Sequence[Leaf], of_discriminator: bool) -> None:
         self.of_discriminator = of_discriminator
+        leaves = [leaf for leaf in leaves if not leaf.state_depth]
         self.playing = _is_reinforcement_learning(leaves)
         self.pairs = _pairs(leaves)
         self.networks = _nested_networks(leaves)
@@ -120,12 +139,13 @@ class _Reader:
             return Part.OPTIMIZER, leaf.state_depth
         names = leaf.path[:-1]
         parts = [self._part(leaf, depth) for depth in range(len(names))]
-        heads = list(map(is_head, names))
+        judging = [part in (Part.DISCRIMINATOR, Part.FROZEN) for part in parts]
+        heads = [is_head(name) or (may_be_head(name) and any(judging[:depth])) for depth, name in enumerate(names)]
         for depth, (name, part) in enumerate(zip(names, parts, strict=True)):
             if self.playing and part in (None, Part.DISCRIMINATOR, Part.COPY) and is_value(name):
                 return Part.VALUE, depth + 1
             if part in (Part.OPTIMIZER, Part.COPY) or heads[depth] or (part is Part.FROZEN and True not in heads):
-                return part or Part.UNKNOWN, depth + 1
+                return Part.DISCRIMINATOR if heads[depth] else part or Part.UNKNOWN, depth + 1
             if part in (Part.DISCRIMINATOR, Part.VALUE):
                 break
         return self._by_part(leaf, names, parts, heads)
@@ -139,7 +159,7 @@ class _Reader:
             for depth in range(first + 1, len(names)):
                 part = parts[depth]
                 if part in (Part.OPTIMIZER, Part.COPY) or heads[depth] or (part is Part.FROZEN and True not in heads):
-                    return part or Part.UNKNOWN, depth + 1
+                    return Part.DISCRIMINATOR if heads[depth] else part or Part.UNKNOWN, depth + 1
             return parts[first] or Part.UNKNOWN, _innermost(leaf, first) + 1
         for depth in range(len(leaf.path)):
             if leaf.path[: depth + 1] in self.pairs:
@@ -173,10 +193,14 @@ def _pairs(leaves: Sequence[Leaf]) -> dict[tuple[str, ...], Part]:
 
 def _is_reinforcement_learning(leaves: Sequence[Leaf]) -> bool:
     """Whether a policy, its spread, or the slow copy of a critic is here: then a critic estimates returns."""
+    paths = {leaf.path for leaf in leaves}
     for leaf in leaves:
-        if leaf.path[-1] in ("log_std", "std", "log_alpha") or any(map(is_actor, leaf.path[:-1])):
+        outer, last = leaf.path[:-1], leaf.path[-1]
+        # A mean beside it makes a `std` one of the data.
+        spread = last in ("log_std", "log_alpha") or (last == "std" and (*outer, "mean") not in paths)
+        if spread or any(map(is_actor, outer)):
             return True
-        if any({"critic", "target"} <= set(name.lower().split("_")) for name in leaf.path[: leaf.container_depth + 1]):
+        if any({"critic", "target"} <= set(name.lower().split("_")) for name in outer[: leaf.container_depth + 1]):
             return True
     return False
 
@@ -213,9 +237,24 @@ def _nested_networks(leaves: Sequence[Leaf]) -> dict[tuple[str, ...], int]:
 
 
 def _without_backbones(groups: Groups) -> Groups:
-    """Where a head judges, the large network behind it is a backbone, whatever it is called."""
-    discriminators = [prefix for part, prefix in groups if part is Part.DISCRIMINATOR]
-    heads = [prefix for prefix in discriminators if is_head(prefix.rpartition(".")[2])]
+    """Where a head judges, the large network behind it is a backbone, whatever it is called.
+
+    What is merely called a head is the last layer of a discriminator, unless a transformer stands behind it.
+    """
+    discriminators = {prefix for part, prefix in groups if part is Part.DISCRIMINATOR}
+    for prefix in sorted(discriminators):
+        outer = next((other for other in discriminators if prefix.startswith(f"{other}.")), None)
+        last = prefix.rpartition(".")[2]
+        if outer is not None and may_be_head(last) and not _is_transformer(groups[Part.DISCRIMINATOR, outer]):
+            inner = prefix.removeprefix(f"{outer}.")
+            tensors = groups.pop((Part.DISCRIMINATOR, prefix))
+            groups[Part.DISCRIMINATOR, outer].update({f"{inner}.{name}": item for name, item in tensors.items()})
+            discriminators.discard(prefix)
+    heads = [
+        prefix
+        for prefix in discriminators
+        if is_head(prefix.rpartition(".")[2]) or any(prefix.startswith(f"{other}.") for other in discriminators)
+    ]
     if not any(has_weight(groups[Part.DISCRIMINATOR, prefix]) for prefix in heads):
         return groups
     weights = max(len(weights_of(groups[Part.DISCRIMINATOR, prefix])) for prefix in heads)
@@ -227,3 +266,7 @@ def _without_backbones(groups: Groups) -> Groups:
         is_backbone = other and (around or (len(own) > weights and own[-1].outputs != 1))
         changed[Part.BACKBONE if is_backbone else part, prefix] = tensors
     return changed
+
+
+def _is_transformer(tensors: Mapping[str, Array]) -> bool:
+    return sum("attn" in name or "attention" in name for name in tensors) >= 8

@@ -12,6 +12,7 @@ from spectral_doctor.arrays import Array
 from spectral_doctor.state_dicts.words import words_of
 
 _COMPANION = re.compile(r"(\w+_)?(u\d*|sv?\d*|sn_u|sn_v|sigma|g|original0|mask|bias)|running_\w+|num_batches\w*")
+_RECURRENT = re.compile(r"weight_[ih]h_l\d")
 _VECTOR = re.compile(r"(\w+_)?v\d*")
 _CHANNELS_LAST = re.compile(r"(depthwise_|pointwise_)?kernel(:\d+)?")
 _RAISING = frozenset(
@@ -118,7 +119,14 @@ def look_of(tensors: Mapping[str, Array]) -> Look:
         return Look.UNCLEAR
     if _raises_resolution(convolutions, words) or _fans_out(weights, convolutions):
         return Look.GENERATOR
-    if weights[-1].outputs != 1 or not words.isdisjoint(_JUDGING_OTHERWISE) or not outer.isdisjoint(_PLAYING):
+    depthwise = any(item.inputs == 1 < convolutions[0].inputs for item in convolutions)
+    unusual = depthwise or any(_RECURRENT.search(name) for name in tensors)
+    if (
+        unusual
+        or weights[-1].outputs != 1
+        or not words.isdisjoint(_JUDGING_OTHERWISE)
+        or not outer.isdisjoint(_PLAYING)
+    ):
         return Look.UNCLEAR
     likely = _narrows(weights, convolutions) if convolutions else len(weights) >= 3 and weights[0].inputs > 1
     return Look.DISCRIMINATOR if likely else Look.UNCLEAR
@@ -157,7 +165,10 @@ def _narrows(weights: Sequence[Weight], convolutions: Sequence[Weight]) -> bool:
         small = sum(weight.extent <= 3 for weight in wide) * 2 > len(wide)
         classifying = (small + ("fc" in words_of(weights[-1].layer)) + (dense > 1)) >= 2
         return not classifying and widths[-1] >= widths[0] / 2
-    # A network that ends in a map must widen: those that restore or make images and sounds keep or lose width.
+    # A network that ends in a map must widen, with kernels that overlap as they stride: those that restore or make
+    # images and sounds keep or lose width, and their kernels are small.
+    if max(weight.extent for weight in trunk) < 4:
+        return False
     return max(widths) >= 2 * widths[0] and widths[-1] >= max(widths) / 2 and trunk[0].inputs <= widths[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import Enum
+from functools import lru_cache
 
 from spectral_doctor.checkpoints.names import stem
 from spectral_doctor.records import Location
@@ -32,6 +33,7 @@ class Role(Enum):
     UNKNOWN = "unknown"
 
 
+@lru_cache(maxsize=16384)
 def words_of(name: str) -> tuple[str, ...]:
     """The words of a name in small letters, cut at capitals, digits and signs: `netD_A` is net, d, a.
 
@@ -69,6 +71,11 @@ def name_role(name: str) -> Role:
     return Role.DISCRIMINATOR if role is Role.UNKNOWN and shortened else role
 
 
+def is_second_model(location: Location) -> bool:
+    """Whether it is the second model that accelerate saved (`model_1.safetensors`), by custom the discriminator."""
+    return bool(_BY_INDEX.match(stem(location)))
+
+
 def file_role(location: Location) -> tuple[Role, str]:
     """Tell from the file's name, else from its folder's, whose weights it holds; and say from which."""
     name, folder = stem(location), location.parent.name
@@ -76,6 +83,6 @@ def file_role(location: Location) -> tuple[Role, str]:
         role = name_role(text)
         if role is not Role.UNKNOWN:
             return role, where
-    if _BY_INDEX.match(name):
+    if is_second_model(location):
         return Role.DISCRIMINATOR, f"file name '{location.name}': the second model of an accelerate checkpoint"
     return Role.UNKNOWN, ""

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 
 from spectral_doctor.checkpoints.axes import CLOCK_TOLERANCE, NO_STEP_UNIT, grouped
+from spectral_doctor.checkpoints.names import run_name
 from spectral_doctor.checkpoints.runs import BY_TIME, Run, Written, find_runs
 from spectral_doctor.errors import listed, printable
 from spectral_doctor.records import Certainty, LayerSpectrum, SeriesId, SkippedLayer
@@ -27,7 +28,12 @@ def build_trajectories(
     different networks are never mixed. `step` says where in a path the step stands, as its first group.
     """
     made: list[_Made] = []
-    for members in grouped(examinations, lambda item: item.discriminator).values():
+
+    def name(item: Examination) -> str:
+        # A name that is the file's holds the step where only `--step` tells it.
+        return item.discriminator if step is None else item.discriminator.removeprefix(run_name(item.ref.location))
+
+    for members in grouped(examinations, name).values():
         files = [Written(item.ref.location, item.modified, item.step_clues) for item in members]
         for run in find_runs(files, step):
             made += _series_of(run, members)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from spectral_doctor.compensation import Compensation, DynamicCompensation, Stat
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import (
     CompensationError,
-    OutputNotWritable,
     UnknownDiscriminator,
     UsageError,
     listed,
@@ -48,11 +46,7 @@ def rewrite(wish: Rewrite) -> TreatmentResult:
 
 
 def _target(output: Path, name: str) -> Path:
-    if output.is_dir() or str(output).endswith(os.sep):
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputNotWritable(output, error) from error
+    if output.is_dir():
         return output / name
     if not output.parent.is_dir():
         raise UsageError(f"{printable(output.parent)}: no such folder.")

@@ -79,7 +79,7 @@ def _difference(expected: Tensor, found: Array) -> str:
     return "" if _same_bits(dense.resolve_conj().resolve_neg().numpy(), np.asarray(found.read())) else "other values"
 
 
-def _same_bits(one: np.ndarray, two: np.ndarray) -> bool:  # type: ignore[type-arg]
+def _same_bits(one: np.ndarray, two: np.ndarray) -> bool:
     if one.dtype != two.dtype or one.shape != two.shape:
         return False
     if one.dtype.kind not in "fc":

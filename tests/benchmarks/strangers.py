@@ -39,8 +39,9 @@ def worst_error(path: Path) -> tuple[float, int]:
     worst, count = 0.0, 0
     for discriminator in load_checkpoint(path).discriminators:
         for layer in discriminator.layers:
-            exact = np.linalg.svd(layer.matrix.double().numpy(), compute_uv=False)
-            worst = max(worst, float(np.abs(singular_values(layer.matrix) - exact).max() / exact[0]))
+            matrix = layer.read()
+            exact = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
+            worst = max(worst, float(np.abs(singular_values(matrix) - exact).max() / exact[0]))
             count += 1
     return worst, count
 

@@ -110,7 +110,7 @@ def resumed_run(name: str, start: str, arm: str, seed: int, sources: Path) -> di
     changes = {**settings, "steps": str(step + budget), "save_every": str(budget // 5)}
     recipe = RECIPES[recipe_name].build(RECIPES[recipe_name].settings.changed(changes))
     state = TrainingState.fresh(recipe, 0, name=recipe_name)
-    content = read_state(Path(diagnosis.trajectory.checkpoints[index]))
+    content = read_state(Path(str(diagnosis.trajectory.checkpoints[index].location)))
     state.restore(content)
     state.random.manual_seed(1000 + seed)
     dose = ARMS[arm]

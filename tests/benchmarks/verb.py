@@ -79,8 +79,8 @@ def hifigan() -> State:
     for period in range(5):
         widths = (1, 32, 128, 512, 1024, 1024)
         for number in range(5):
-            shape = (widths[number + 1], widths[number], 5, 1)
-            state |= weight_normed(f"mpd.discriminators.{period}.convs.{number}", *shape)
+            name = f"mpd.discriminators.{period}.convs.{number}"
+            state |= weight_normed(name, widths[number + 1], widths[number], 5, 1)
         state |= weight_normed(f"mpd.discriminators.{period}.conv_post", 1, 1024, 3, 1)
     shapes = ((128, 1, 15), (128, 32, 41), (256, 8, 41), (512, 16, 41), (1024, 32, 41), (1024, 64, 41), (1024, 1024, 5))
     for scale in range(3):

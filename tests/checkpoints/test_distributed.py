@@ -259,6 +259,9 @@ def test_a_view_larger_than_its_piece_is_refused(tmp_path: Path) -> None:
     """A few bytes that claim to be forty billion values."""
     folder = distributed(tmp_path / "c", {"D": {"w.weight": torch.zeros(2, 3)}})
     replace_piece(folder, "D.w.weight", torch.zeros(1).expand(200_000, 200_000))
+    with pytest.raises(UnreadableCheckpoint, match=r"a piece in '__0_0.distcp' is not what .metadata says"):
+        read_tree(folder)
+    replace_piece(folder, "D.w.weight", torch.zeros(1).expand(2, 3))
     with pytest.raises(UnsafeCheckpoint, match=r"a piece in '__0_0.distcp' claims more values than it holds"):
         read_tree(folder)
 

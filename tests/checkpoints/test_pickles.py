@@ -146,7 +146,6 @@ def test_a_snapshot_holds_the_discriminator_that_was_saved(
     left_out = {item.name for item in checkpoint.left_out}
     assert {"G", "G_ema"} <= left_out
     assert not frozen or frozen in left_out
-    assert (checkpoint.step_clues[0].unit, checkpoint.step_clues[0].value) == ("kimg", 200)
 
 
 def test_dill_is_a_pickle_too(tmp_path: Path) -> None:
@@ -158,7 +157,7 @@ def test_dill_is_a_pickle_too(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(path)
     assert [item.name for item in checkpoint.discriminators] == ["D.heads.0", "D.heads.1"]
     weight = stylegan.weights(discriminator)["heads.0.0.weight_orig"]
-    assert torch.equal(torch.from_numpy(checkpoint.discriminators[0].layers[0].read()), weight.flatten(1))
+    assert torch.equal(torch.from_numpy(np.array(checkpoint.discriminators[0].layers[0].read())), weight.flatten(1))
     (note,) = [item.reason for item in checkpoint.left_out if item.name == "(objects)"]
     assert note.startswith("described and never made: 'dill._dill._create_code'")
 
@@ -173,7 +172,7 @@ def test_a_plain_module_and_a_plain_state_dict_are_read(tmp_path: Path) -> None:
         (found,) = load_checkpoint(path).discriminators
         assert len(found.layers) == len(expected)
         for layer, weight in zip(found.layers, expected.values(), strict=True):
-            assert torch.equal(torch.from_numpy(layer.read()), weight.flatten(1))
+            assert torch.equal(torch.from_numpy(np.array(layer.read())), weight.flatten(1))
 
 
 def test_reading_a_snapshot_imports_nothing_and_asks_torch_to_load_nothing(

@@ -174,8 +174,8 @@ def test_a_pickle_and_a_distributed_folder_are_read_and_not_written(tmp_path: Pa
         (
             pickled,
             "a Python pickle, which can be examined and not rewritten. Its objects would have to be made again "
-            "where it is used, from code that lies in it. Where it was made, torch.save the state_dict of each network, "
-            "and treat that file.",
+            "where it is used, from code that lies in it. Where it was made, torch.save the state_dict of each "
+            "network, and treat that file.",
         ),
         (
             folder,

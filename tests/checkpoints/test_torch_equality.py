@@ -9,6 +9,7 @@ import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def compressed(convert: Callable[[Tensor], Tensor]) -> Tensor:
 WHOLE = torch.randn(6, 8)
 TENSORS: dict[str, Callable[[], object]] = {
     **{
-        str(dtype).removeprefix("torch."): lambda dtype=dtype: (torch.randn(5, 7) * 3).to(dtype)
+        str(dtype).removeprefix("torch."): partial((torch.randn(5, 7) * 3).to, dtype)
         for dtype in (
             torch.float64,
             torch.float32,

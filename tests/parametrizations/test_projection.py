@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import CompensationError, UsageError
 from spectral_doctor.parametrizations import ForwardCompensation, SpectralRegularizer
 from spectral_doctor.trajectory.monitor import SpectralMonitor
@@ -203,3 +204,12 @@ def test_spectral_norm_goes_on_with_norm_one_after_a_projection() -> None:
     update(module, 20)
     SpectralRegularizer(module, "static", interval=1).step()
     torch.testing.assert_close(norms(module.eval()).detach(), torch.ones(2), atol=1e-5, rtol=0)
+
+
+def test_nothing_is_diagnosed_before_something_is_observed() -> None:
+    """A trajectory without a checkpoint is no trajectory; the sentence says what to call."""
+    monitor = SpectralMonitor(discriminator())
+    with pytest.raises(UsageError, match=r"^nothing has been observed yet: call observe\(step\) first\.$"):
+        diagnose(monitor.trajectory)
+    monitor.observe(3)
+    assert diagnose(monitor.trajectory).trajectory.steps == monitor.steps == (3,)

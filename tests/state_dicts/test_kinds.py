@@ -40,7 +40,7 @@ def names(content: dict[str, Any], path: str = "run7/ckpt_10.pt") -> list[str]:
 
 PAIRS = """Discriminator Generator; DISCRIMINATOR GENERATOR; model_D model_G; modelD modelG; dis_a gen_a; disA
 genA; disGA genA2B; disLB genB2A; disA2 gen; disContent enc_c; discA genA; patch_d g; state_D
-state_G; D_A G_A; netD_A netG_A; state_dict_D state_dict_G; dis_state_dict gen_state_dict; discr
+state_G; D_A G_A; netD_A netG_A; netDA netGA; state_dict_D state_dict_G; dis_state_dict gen_state_dict; discr
 gen; wd decoder; mpd generator; msd generator; mrd generator; mtd generator; D32k G32k; f0D40k
 f0G40k; net_d net_g; disc_net gen_net; DNet GNet; dnet gnet; Dis Gen; D1 G1; d1 g1; advD gen;
 image_disc image_gen; discrim gen; params_d params_g; Critic Generator; multiperioddisc head;
@@ -81,6 +81,13 @@ def test_a_layer_is_no_discriminator(name: str) -> None:
     """The nearest names that must not fire, in a file that nothing else explains."""
     with pytest.raises(NoDiscriminator):
         names({**prefixed("x.", G), **prefixed(f"{name}.", D)})
+
+
+def test_one_weight_under_a_word_is_a_layer() -> None:
+    """`disc_embed.weight` and `wd.weight` are layers of something; a whole network of that name is not."""
+    with pytest.raises(NoDiscriminator):
+        names({**G, "disc_embed.weight": array(3, 3), "wd.weight": array(3, 3)})
+    assert names({**G, **prefixed("wd.", D)}) == ["wd"]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +191,7 @@ def test_pieces_of_one_discriminator_are_put_together() -> None:
         ),
         ({"generator": TRANSFORMER, "critic": TRANSFORMER, **prefixed("", HEAD)}, "_cls_pred_branch"),
         ({**prefixed("fake_score.", {**TRANSFORMER, **HEAD})}, "fake_score._cls_pred_branch"),
+        ({"critic": {**TRANSFORMER, **prefixed("gan_head.", mlp(64, 64, 1))}}, "critic.gan_head"),
         ({"D": {**prefixed("feature_networks.a.", G), **prefixed("disc.", D)}}, "D"),
         ({"D": {**prefixed("dino.model.", G), **D}}, "D"),
         ({"discriminator": D, "vgg19": G, "lpips": G, "inception": G}, "discriminator"),
@@ -195,6 +203,33 @@ def test_frozen_backbones_are_left_out(content: dict[str, Any], expected: str) -
     assert found.name == expected
     assert not any("blocks" in name or "feature" in name or "dino" in name for name in found.tensors)
     assert any(item.reason.startswith(("the backbone", "a frozen")) for item in left_out)
+
+
+def test_a_head_without_a_transformer_behind_it_is_a_last_layer() -> None:
+    """`disc_head` of an ordinary discriminator belongs to it."""
+    ((found,), _) = find_discriminators(tree({"D": {**D, **prefixed("disc_head.", mlp(64, 64, 1))}}), Path("a.pt"))
+    assert (found.name, len(found.tensors)) == ("D", 5)
+
+
+def test_a_critics_file_beside_an_actors_is_no_discriminator(tmp_path: Path) -> None:
+    """`critic_5.pt` alone is one."""
+    assert names(D, str(tmp_path / "critic_5.pt")) == ["critic"]
+    (tmp_path / "actor_5.pt").touch()
+    with pytest.raises(NoDiscriminator):
+        names(D, str(tmp_path / "critic_5.pt"))
+
+
+def test_a_folders_name_makes_no_discriminator_of_a_generator() -> None:
+    """Shapes that raise the resolution contradict the folder; in a file that holds more they are left out."""
+    assert names(D, "netD_run/5.pt") == ["discriminator"]
+    with pytest.raises(GeneratorOnly, match="its shapes raise the resolution"):
+        names(G, "netD_run/5.pt")
+    assert names({"a": D, "b": G}, "netD_run/5.pt") == ["discriminator"]
+
+
+def test_the_datas_spread_is_no_policys() -> None:
+    """`mean` and `std` beside a critic are those of images."""
+    assert names({"critic": CRITIC, "mean": array(3), "std": array(3)}) == ["critic"]
 
 
 @pytest.mark.parametrize(
@@ -266,6 +301,9 @@ NO_CRITICS = {
         **layers((32, 3, 4, 4), (64, 32, 4, 4), name="features.{}"),
         "classifier.weight": array(1, 64),
     },
+    "recurrent": {"lstm.weight_ih_l0": array(256, 20), "lstm.weight_hh_l0": array(256, 64), "out.weight": array(1, 64)},
+    "widening restorer": layers((32, 1, 3, 3), (64, 32, 3, 3), (128, 64, 3, 3), (1, 128, 3, 3)),
+    "depthwise classifier": layers((32, 3, 3, 3), (32, 1, 3, 3), (64, 32, 1, 1), (64, 1, 3, 3), (1, 64)),
     "ten classes": layers((32, 3, 4, 4), (64, 32, 4, 4), (10, 1024)),
     "generator of numbers": mlp(8, 64, 64, 784),
 }

@@ -50,7 +50,7 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "StudioGAN": (
         "model=D-best-weights-step=2000.pth",
         {"state_dict": D, "optimizer": ADAM, "step": 2000},
-        ["model=D-weights"],
+        ["model=D_weights"],
     ),
     "mimicry": (
         "netD_500_steps.pth",

@@ -59,12 +59,24 @@ def json_of(source: Source) -> object:
 
 
 def _parsed(source: Source) -> object:
-    if not source.head.lstrip().startswith(b"{") or source.size > LARGEST_INDEX:
+    if not source.head.lstrip().startswith(b"{") or source.size > LARGEST_INDEX or _is_lines(source):
         return None
     try:
         return json.loads(source.read(0, source.size))
     except (ValueError, RecursionError):
         return None
+
+
+def _is_lines(source: Source) -> bool:
+    """Whether the first line is whole by itself and more follows: a log of one object a line."""
+    first, newline, rest = source.head.lstrip().partition(b"\n")
+    if not newline or not rest.strip():
+        return False
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _weight_map(source: Source) -> Mapping[str, object] | None:

@@ -174,9 +174,7 @@ def _tar_storages(part: Within) -> dict[str, Storage]:
         if start + 8 + size > part.size:
             raise MalformedPickle(f"a storage that ends before its {size} bytes")
         stretch = Within(part, start + 8, size)
-        storages[str(key)] = Storage(
-            name.element, held, lambda stretch=stretch: stretch.span(0, stretch.size), str(key)
-        )
+        storages[str(key)] = Storage(name.element, held, partial(stretch.span, 0, size), str(key))
         stream.seek(start + 8 + size)
     views = machine.run(stream, part.size)
     for view in views if isinstance(views, list) else []:

@@ -29,7 +29,7 @@ _ORDINARY = re.compile(
     r"_codecs\.encode|(builtins|__builtin__)\.(set|frozenset|bytearray|complex|slice|range)"
     r"|collections\.(OrderedDict|defaultdict|Counter)|numpy\.(dtype|ndarray)|argparse\.Namespace"
     r"|pathlib\.(_local\.)?\w*Path|datetime\.\w+|torch\.(Size|device|\w*Storage|[a-z]+\d*\w*)"
-    r"|torch\.serialization\._get_layout|torch\.storage\.\w+|torch\.nn\..*|torch\._utils\.\w+"
+    r"|torch\.serialization\._get_layout|torch\.storage\.\w*Storage|torch\.nn\..*|torch\._utils\.\w+"
     r"|torch\._tensor\._rebuild_from_type_v2"
 )
 _MODULE_COST = 10
