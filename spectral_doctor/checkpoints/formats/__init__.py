@@ -5,10 +5,15 @@ from __future__ import annotations
 from spectral_doctor.checkpoints.formats import closed
 from spectral_doctor.checkpoints.formats.base import Closed, Contents, Format, Tree
 from spectral_doctor.checkpoints.formats.distributed import DistributedFolder
+from spectral_doctor.checkpoints.formats.flax_msgpack import DamagedFlax, FlaxMsgpack
+from spectral_doctor.checkpoints.formats.hdf5 import DamagedHdf5, Hdf5
+from spectral_doctor.checkpoints.formats.keras import DamagedKeras, KerasArchive
 from spectral_doctor.checkpoints.formats.npz import Npz
+from spectral_doctor.checkpoints.formats.onnx import Onnx
 from spectral_doctor.checkpoints.formats.plain_pickle import PlainPickle
 from spectral_doctor.checkpoints.formats.safetensors import Safetensors
 from spectral_doctor.checkpoints.formats.sharded import ShardIndex
+from spectral_doctor.checkpoints.formats.tensorflow import DamagedTensorFlow, TensorFlowCheckpoint, TensorFlowData
 from spectral_doctor.checkpoints.formats.torch_legacy import TorchLegacy, TorchTar
 from spectral_doctor.checkpoints.formats.torch_zip import TorchZip
 from spectral_doctor.checkpoints.stores import Source
@@ -29,7 +34,11 @@ FORMATS: tuple[Format, ...] = (
     closed.TorchScript(),
     TorchZip(),
     Npz(),
+    KerasArchive(),
+    DamagedKeras(),
     closed.OtherZip(),
+    Hdf5(),
+    DamagedHdf5(),
     TorchLegacy(),
     TorchTar(),
     closed.Tar(),
@@ -41,6 +50,12 @@ FORMATS: tuple[Format, ...] = (
     ShardIndex(format_of),
     closed.History(),
     closed.Json(),
+    TensorFlowCheckpoint(),
+    DamagedTensorFlow(),
+    TensorFlowData(),
+    FlaxMsgpack(),
+    Onnx(),
     closed.Text(),
+    DamagedFlax(),
     closed.Unknown(),
 )
