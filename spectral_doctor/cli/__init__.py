@@ -11,6 +11,7 @@ import typer
 from spectral_doctor.cli.check import check
 from spectral_doctor.cli.fix import fix
 from spectral_doctor.cli.inspect import inspect
+from spectral_doctor.cli.merge import merge
 from spectral_doctor.cli.rule import rule
 from spectral_doctor.cli.train import recipes, train
 from spectral_doctor.cli.watch import watch
@@ -27,7 +28,7 @@ app.command()(inspect)
 app.command()(check)
 app.command()(rule)
 app.command()(watch)
-
+app.command()(merge)
 app.command()(fix)
 app.command()(train)
 app.command()(recipes)
