@@ -26,7 +26,7 @@ def in_processes(
     """`function` of every item, in their order, by `workers` processes that are started afresh (spawn).
 
     A worker that is killed takes the whole pool with it, and nobody says which item it had. Those on their way are
-    then examined again, each in a process alone; `lost` is the result of one whose process dies then too.
+    then examined again, one after the other; `lost` is the result of one whose process dies then too.
     """
     start = 0
     while start < len(items):
@@ -45,22 +45,25 @@ def in_processes(
                     start += 1
             except BrokenProcessPool:
                 pass
-        for future, item in zip(tuple(pending), items[start:], strict=False):
-            yield _result(future) or _alone(function, item, lost)
-            start += 1
+        suspects = items[start : start + len(pending)]
+        yield from _one_by_one(function, suspects, lost)
+        start += len(suspects)
 
 
-def _result(future: Future[Result]) -> Result | None:
-    """What a future came to before its pool broke."""
-    return future.result() if future.done() and not future.cancelled() and future.exception() is None else None
-
-
-def _alone(function: Callable[[Item], Result], item: Item, lost: Callable[[Item], Result]) -> Result:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(function, item).result()
-        except BrokenProcessPool:
-            return lost(item)
+def _one_by_one(
+    function: Callable[[Item], Result], items: Sequence[Item], lost: Callable[[Item], Result]
+) -> Iterator[Result]:
+    """By one process at a time, so that the item is known that a process dies of."""
+    start = 0
+    while start < len(items):
+        with _pool(1) as pool:
+            for item in items[start:]:
+                start += 1
+                try:
+                    yield pool.submit(function, item).result()
+                except BrokenProcessPool:
+                    yield lost(item)
+                    break
 
 
 @contextmanager
