@@ -32,13 +32,13 @@ def on_cluster(
         raise MissingExtra("--scheduler", "dask.distributed", "'spectral-doctor[dask]'") from error
     with _client(address) as client:
         most = AHEAD * max(1, sum(client.nthreads().values()))
-        pending: deque[Any] = deque()
-        for position, item in enumerate(items):
-            pending.append(client.submit(function, item, pure=False))
+        pending: deque[tuple[Any, Item]] = deque()
+        for item in items:
+            pending.append((client.submit(function, item, pure=False), item))
             if len(pending) == most:
-                yield _result(pending.popleft(), items[position + 1 - most], lost, KilledWorker)
-        for item in items[len(items) - len(pending) :]:
-            yield _result(pending.popleft(), item, lost, KilledWorker)
+                yield _result(client, function, *pending.popleft(), lost, KilledWorker)
+        while pending:
+            yield _result(client, function, *pending.popleft(), lost, KilledWorker)
 
 
 def _client(address: str) -> Any:
@@ -51,9 +51,20 @@ def _client(address: str) -> Any:
         raise UsageError(f"--scheduler {printable(address)}: no dask scheduler answers there.") from error
 
 
-def _result(future: Any, item: Item, lost: Callable[[Item], Result], killed: type[Exception]) -> Result:
+def _result(
+    client: Any,
+    function: Callable[[Item], Result],
+    future: Any,
+    item: Item,
+    lost: Callable[[Item], Result],
+    killed: type[Exception],
+) -> Result:
     try:
-        result: Result = future.result()
+        try:
+            result: Result = future.result()
+        except killed:
+            # What merely waited on a worker is blamed for its death too, so whatever was given up has a second try.
+            result = client.submit(function, item, pure=False).result()
         return result
     except killed:
         return lost(item)

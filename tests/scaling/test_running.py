@@ -233,6 +233,21 @@ def test_a_cluster_with_a_killed_worker_gives_the_same(folder: Path, golden: str
 
 
 @pytest.mark.slow
+def test_what_a_killed_worker_of_a_cluster_had_is_done_by_another(tmp_path: Path) -> None:
+    """A worker dies while it has the item, and the item is done all the same, in its place."""
+    distributed = pytest.importorskip("distributed")
+    from spectral_doctor.scaling.clusters import on_cluster
+
+    paths = [tmp_path / str(number) for number in range(6)]
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        results = list(on_cluster(killed_once, paths, cluster.scheduler_address, lambda path: "lost"))
+    assert (tmp_path / "1").exists()
+    assert results == ["0", "1", "2", "3", "4", "5"]
+
+
+@pytest.mark.slow
 def test_no_scheduler_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none answers, and where dask is not installed."""
     pytest.importorskip("distributed")
