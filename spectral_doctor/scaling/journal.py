@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import IO, Any
 
 from spectral_doctor.errors import OutputNotWritable, UnreadableCheckpoint, UsageError, printable
+from spectral_doctor.scaling.parquet import SUFFIX, is_rows_parquet, read_parquet
 from spectral_doctor.scaling.records import Options
-from spectral_doctor.scaling.rows import END, Row
+from spectral_doctor.scaling.rows import END, Row, lines_of
 from spectral_doctor.version import __version__
 
 ROWS_VERSION = "spectral-doctor/rows/1"
@@ -64,18 +65,15 @@ class JournalWriter:
             os.fsync(self._file.fileno())
 
 
-def lines_of(rows: Sequence[Row]) -> bytes:
-    """Rows as JSON lines; every character beyond ASCII escaped, so that a path of any bytes comes back."""
-    return b"".join(json.dumps(row, allow_nan=False).encode("ascii") + b"\n" for row in rows)
-
-
 def run_row(options: Options, **facts: Any) -> Row:
     """The row that a run begins with."""
     return {"row": "run", "schema": ROWS_VERSION, "tool": __version__, "options": _plain(options), **facts}
 
 
 def is_rows_file(path: Path) -> bool:
-    """Whether a file begins as a file of rows does."""
+    """Whether a file begins as a file of rows does, or is one of Parquet."""
+    if path.suffix == SUFFIX:
+        return is_rows_parquet(path)
     try:
         with path.open("rb") as file:
             return file.read(len(_BEGIN)) == _BEGIN
@@ -89,11 +87,11 @@ def read_journal(path: Path) -> Journal:
     Raises `UnreadableCheckpoint` where it is no file of rows, or a line before the last is damaged.
     """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        if path.suffix == SUFFIX and path.exists():
+            return _journal(read_parquet(path))
+        return _journal(json.loads(line) for line in path.read_bytes().split(b"\n")[:-1])
     except OSError as error:
         raise UnreadableCheckpoint(path, error.strerror or str(error)) from error
-    try:
-        return _journal(json.loads(line) for line in lines)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise UnreadableCheckpoint(path, f"not a file of rows: {error}", "Name a file that --rows wrote.") from error
 

@@ -6,6 +6,7 @@ A file's rows are one `network` row for every discriminator, one `layer` row for
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -62,6 +63,11 @@ def findings_of(rows: Sequence[Row]) -> Findings:
         left_out=tuple(left_out_from_json(row) for row in rows if row["row"] == "left_out"),
         error=error_from_json(failed[0]) if failed else None,
     )
+
+
+def lines_of(rows: Sequence[Row]) -> bytes:
+    """Rows as JSON lines; every character beyond ASCII escaped, so that a path of any bytes comes back."""
+    return b"".join(json.dumps(row, allow_nan=False).encode("ascii") + b"\n" for row in rows)
 
 
 def error_to_json(error: DoctorError) -> Row:

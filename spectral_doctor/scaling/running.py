@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from spectral_doctor.inspection import Inspection, Progress, concluded, inspect_
 from spectral_doctor.scaling.clusters import on_cluster
 from spectral_doctor.scaling.identity import content_of
 from spectral_doctor.scaling.journal import Journal, JournalWriter, is_rows_file, resumed, run_row
+from spectral_doctor.scaling.parquet import as_lines
 from spectral_doctor.scaling.processes import in_processes
 from spectral_doctor.scaling.records import Options, Scale, Shard, Written
 from spectral_doctor.scaling.rows import Row, error_to_json, findings_of
@@ -53,7 +54,9 @@ def inspect_at_scale(
         )
     pattern = step_pattern(step) if isinstance(step, str) else step
     found = found_in(paths)
-    files = [findings_of(rows) for rows in _run(paths, found, scale, chosen, progress or _NO_PROGRESS)]
+    with as_lines(scale.rows) as lines:
+        by_lines = replace(scale, rows=lines)
+        files = [findings_of(rows) for rows in _run(paths, found, by_lines, chosen, progress or _NO_PROGRESS)]
     return concluded(paths, found.left_out, found.failures, files, step=pattern, thresholds=thresholds)
 
 
@@ -66,13 +69,16 @@ def write_rows(
     """
     if scale.rows is None:
         raise UsageError("--shard: a part of the files gives rows; say where to write them with --rows FILE.")
+    chosen, found = options or Options(), found_in(paths)
     files = errors = kept = 0
-    before = resumed(scale.rows, options or Options())
-    old = {id(rows) for rows in before.files.values()} if before else set()
-    for rows in _run(paths, found_in(paths), scale, options or Options(), progress or _NO_PROGRESS, before):
-        files += 1
-        kept += id(rows) in old
-        errors += any(row["row"] == "error" for row in rows)
+    with as_lines(scale.rows) as lines:
+        by_lines = replace(scale, rows=lines)
+        before = None if lines is None else resumed(lines, chosen)
+        old = {id(rows) for rows in before.files.values()} if before else set()
+        for rows in _run(paths, found, by_lines, chosen, progress or _NO_PROGRESS, before):
+            files += 1
+            kept += id(rows) in old
+            errors += any(row["row"] == "error" for row in rows)
     return Written(scale.rows, scale.shard or Shard(), files, files - kept, errors)
 
 
@@ -81,14 +87,6 @@ def found_in(paths: Sequence[Path | str]) -> Candidates:
     found = find_candidates(paths)
     left_out = tuple(item for item in found.left_out if not is_rows_file(Path(item.name)))
     return Candidates(found.checkpoints, found.histories, left_out, found.failures)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """The tasks of a run in order, and the rows that are there already (None where one is to be done)."""
-
-    tasks: tuple[Task, ...]
-    known: tuple[list[Row] | None, ...]
 
 
 def _run(

@@ -86,10 +86,8 @@ def test_the_command_line_takes_lists_workers_rows_and_shards(tmp_path: Path) ->
         assert result.stderr.startswith(f"written: {part} (shard {number}/2: ".encode())
     assert run("merge", *parts, "--format", "json").stdout == golden.stdout
     refused = run("inspect", folder, "--shard", "1/2")
-    assert refused.returncode == 2
-    assert (
-        refused.stderr == b"error: --shard: a part of the files gives rows; say where to write them with --rows FILE.\n"
-    )
+    sentence = "--shard: a part of the files gives rows; say where to write them with --rows FILE."
+    assert (refused.returncode, refused.stderr.decode()) == (2, f"error: {sentence}\n")
 
 
 def test_check_gives_the_same_whatever_the_workers(tmp_path: Path) -> None:

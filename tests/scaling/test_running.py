@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -53,6 +54,58 @@ def test_the_rows_are_the_same_whatever_the_workers(folder: Path, tmp_path: Path
     for workers, file in enumerate(files, start=1):
         write_rows([folder], Scale(workers=workers, rows=file))
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_rows_in_parquet_are_as_exact(folder: Path, golden: str, tmp_path: Path) -> None:
+    """Read back to the last bit, gone on from, merged, and plain columns to whoever reads Parquet."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows, lines = tmp_path / "rows.parquet", tmp_path / "lines.jsonl"
+    assert text_of(inspect_at_scale([folder], Scale(rows=rows))) == golden
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+    assert text_of(merge_rows([rows])) == golden
+    written = write_rows([folder], Scale(rows=rows))
+    # A history that cannot be read and files that hold no discriminator are known by content as well.
+    assert (written.examined, written.kept) == (0, written.files)
+    assert text_of(merge_rows([rows])) == golden
+    write_rows([folder], Scale(rows=lines))
+    layers = [row for part in read_journal(lines).files.values() for row in part if row["row"] == "layer"]
+    table = [row for row in parquet.read_table(rows).to_pylist() if row["row"] == "layer"]
+    for name in ("path", "network", "name", "singular_values", "non_finite", "at_bound"):
+        assert [row[name] for row in table] == [row[name] for row in layers]
+
+
+def test_a_killed_run_into_parquet_leaves_lines_to_go_on_from(
+    folder: Path, golden: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The columns are written at the end, and what was examined before is not lost."""
+    pytest.importorskip("pyarrow")
+    rows = tmp_path / "rows.parquet"
+
+    def killed(lines: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spectral_doctor.scaling.parquet._write_parquet", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_rows([folder], Scale(rows=rows))
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet.jsonl"]
+    assert write_rows([folder], Scale(rows=rows)).examined == 0
+    assert text_of(merge_rows([rows])) == golden
+
+
+def test_parquet_of_something_else_is_kept(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused as any other file that holds no rows; and without PyArrow the extra is named."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = tmp_path / "mine.parquet"
+    parquet.write_table(arrow.table({"a": [1]}), rows)
+    before = rows.read_bytes()
+    with pytest.raises(UsageError, match=r"is there and holds no rows; name a new file\.$"):
+        write_rows([folder], Scale(rows=rows))
+    assert rows.read_bytes() == before
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError) as caught:
+        write_rows([folder], Scale(rows=tmp_path / "new.parquet"))
+    assert str(caught.value) == "--rows FILE.parquet needs PyArrow: pip install 'spectral-doctor[parquet]'"
 
 
 def test_options_reach_the_workers(folder: Path, tmp_path: Path) -> None:
@@ -260,7 +313,7 @@ def test_no_scheduler_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPa
 
 def test_without_dask_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing else happens."""
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError) as caught:
         inspect_at_scale([folder], Scale(scheduler="tcp://127.0.0.1:9"))
     assert str(caught.value) == "--scheduler needs dask.distributed: pip install 'spectral-doctor[dask]'"
