@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import io
 import json
+import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spectral_doctor.checkpoints.formats import format_of
+from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.checkpoints.stores import LocalFile
 from spectral_doctor.errors import CheckpointError, UnreadableCheckpoint, UnsafeCheckpoint, UnsupportedCheckpoint
 from tests import hostile
@@ -259,6 +262,37 @@ def test_lists_that_hold_each_other_are_refused_and_long_ones_are_not(tmp_path: 
         read_tree(path)
     _, tree, _ = read_tree(save(tmp_path, "D.pt", {"D": {"weight": WEIGHT}, "losses": [0.5] * 2_000_000}))
     assert tree["losses"] is None
+
+
+def test_a_header_of_more_tensors_than_any_network_has_is_unreadable(tmp_path: Path) -> None:
+    """Refused by its number, before anything is made of it; as many as the limit are read."""
+    path = tmp_path / "a.safetensors"
+    for count, refused in ((100_000, False), (100_001, True)):
+        header = json.dumps({f"w{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(count)})
+        path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+        if refused:
+            with pytest.raises(UnreadableCheckpoint, match=r"its header lists 100001 tensors, more than 100000\.$"):
+                open_path(path)
+        else:
+            assert len(open_path(path).tree) == count
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"critic trained on two GPUs, see the paper.\nIt was good.", "text file"),
+        (b"(see the notes)\nand the end.", "text file"),
+        (bytes(20_000), "file of an unknown format"),
+        (pickle.dumps({"D": 1}, 0), "Python pickle"),
+        (pickle.dumps(collections.OrderedDict(a=1), 0), "Python pickle"),
+        (pickle.dumps([1, 2], 1), "Python pickle"),
+    ],
+)
+def test_prose_and_zeros_are_no_pickle_and_no_tar(tmp_path: Path, content: bytes, name: str) -> None:
+    """A text that begins with a letter of the pickle machine is a text; an old pickle is one still."""
+    path = tmp_path / "notes.pt"
+    path.write_bytes(content)
+    assert format_of(LocalFile(path)).name == name
 
 
 def test_sniffing_names_foreign_formats(tmp_path: Path) -> None:

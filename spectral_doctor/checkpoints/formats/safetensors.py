@@ -16,6 +16,8 @@ from spectral_doctor.errors import UnreadableCheckpoint
 from spectral_doctor.records import LeftOut
 
 LARGEST_HEADER = 100_000_000
+# The largest sharded language models have a few thousand tensors, and optimizers three times as many.
+MOST_TENSORS = 100_000
 _TYPES = {
     "F64": "float64",
     "F32": "float32",
@@ -56,6 +58,8 @@ class Safetensors(Format):
             raise _unreadable(source, f"its header of {length} bytes is larger than can be")
         try:
             header = json.loads(source.read(8, length))
+            if len(header) > MOST_TENSORS:
+                raise _unreadable(source, f"its header lists {len(header)} tensors, more than {MOST_TENSORS}")
             entries = {str(key): dict(entry) for key, entry in header.items() if key != "__metadata__"}
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise _unreadable(source, "its header is no description of tensors") from error
