@@ -10,11 +10,12 @@ from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from spectral_doctor import inspection
 from spectral_doctor.checkpoints.discovery import Candidates, find_candidates
 from spectral_doctor.checkpoints.runs import step_pattern
 from spectral_doctor.diagnosis.records import Thresholds
 from spectral_doctor.errors import UsageError
-from spectral_doctor.inspection import Inspection, Progress, concluded, inspect_paths
+from spectral_doctor.inspection import Inspection, Progress, concluded
 from spectral_doctor.scaling.clusters import on_cluster
 from spectral_doctor.scaling.identity import content_of
 from spectral_doctor.scaling.journal import Journal, JournalWriter, is_rows_file, resumed, run_row
@@ -44,7 +45,7 @@ def inspect_at_scale(
         raise UsageError("--shard: a part of the files gives rows and no verdict; write them with --rows, then merge.")
     chosen = options or Options()
     if scale.is_plain:
-        return inspect_paths(
+        return inspection.inspect_paths(
             paths,
             discriminator=chosen.discriminator,
             exclude=chosen.exclude,
@@ -99,7 +100,7 @@ def _run(
 ) -> Iterator[list[Row]]:
     """Every file's rows in order, and into the file of rows as soon as they are there."""
     shard = scale.shard or Shard()
-    tasks = [task for _, task in shard.of(_tasks(found, options))]
+    tasks = [task for _, task in shard.of(_tasks(found, options, scale.rows is not None))]
     if scale.rows is not None and before is None:
         before = resumed(scale.rows, options)
     known = [_known(task, before) for task in tasks]
@@ -117,9 +118,9 @@ def _run(
             yield rows
 
 
-def _tasks(found: Candidates, options: Options) -> list[Task]:
-    checkpoints = [Task(candidate.ref.location, options) for candidate in found.checkpoints]
-    return checkpoints + [Task(history, options, is_history=True) for history in found.histories]
+def _tasks(found: Candidates, options: Options, kept: bool = True) -> list[Task]:
+    checkpoints = [Task(candidate.ref.location, options, is_kept=kept) for candidate in found.checkpoints]
+    return checkpoints + [Task(history, options, is_history=True, is_kept=kept) for history in found.histories]
 
 
 def _known(task: Task, before: Journal | None) -> list[Row] | None:

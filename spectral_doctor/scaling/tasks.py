@@ -17,16 +17,17 @@ from spectral_doctor.threads import keep_to_one_core
 
 @dataclass(frozen=True)
 class Task:
-    """A file to examine, and how; `is_history` where it holds series in place of weights."""
+    """A file to examine, and how; `is_history` where it holds series, `is_kept` where its rows will be."""
 
     location: Location
     options: Options
     is_history: bool = False
+    is_kept: bool = True
 
 
 def do(task: Task) -> list[Row]:
     """Examine a file. What is wrong with it is a row; an error that another try may not meet has no content."""
-    content = content_of(task.location)
+    content = content_of(task.location) if task.is_kept else ""
     findings = _findings(task)
     return rows_of(findings, "" if isinstance(findings.error, UsageError) else content)
 

@@ -4,7 +4,8 @@
 
 The checkpoints are a DCGAN's discriminator of 32, 64 and 128 channels, made here. `inspect --format json` runs as
 whole processes, in turns, with one worker and with several, and so does the writing of rows alone; the medians are
-compared, and the documents must be equal to the last bit. The 4 GB file is a safetensors file whose generator is a
+compared, and the documents must be equal to the last bit; `processor` counts the seconds of all processes together,
+which a busy machine leaves as they are. The 4 GB file is a safetensors file whose generator is a
 hole; the bytes that the process asks its system for (`rchar`) and its peak memory are those of `inspect_paths` alone.
 `busy` is the load of the machine before. The last line is one JSON object.
 """
@@ -15,6 +16,7 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -62,23 +64,31 @@ def many(folder: Path, files: int) -> None:
         (folder / f"netD_{step}.safetensors").write_bytes(contents[step % DISTINCT])
 
 
-def timed(*arguments: object) -> tuple[float, str]:
-    """Seconds that a command takes as a whole process, and a digest of its output."""
-    started = time.perf_counter()
+def timed(*arguments: object) -> tuple[float, float, str]:
+    """Seconds that a command takes as a whole process, those of processor with its workers', a digest of its output."""
+    started, used = time.perf_counter(), processor()
     command = [sys.executable, "-m", "spectral_doctor", *map(str, arguments)]
     result = subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - started, hashlib.blake2b(result.stdout).hexdigest()
+    return time.perf_counter() - started, processor() - used, hashlib.blake2b(result.stdout).hexdigest()
+
+
+def processor() -> float:
+    """Seconds of processor of all processes that have ended below this one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def compared(folder: Path, rounds: int, workers: int) -> dict[str, object]:
     """One worker and several, in turns."""
     whole: dict[int, list[float]] = {1: [], workers: []}
     rows: dict[int, list[float]] = {1: [], workers: []}
+    work: dict[int, list[float]] = {1: [], workers: []}
     outputs = set()
     for turn in range(rounds):
         for number in (1, workers):
-            seconds, output = timed("inspect", folder, "--format", "json", "--workers", number)
+            seconds, used, output = timed("inspect", folder, "--format", "json", "--workers", number)
             whole[number].append(seconds)
+            work[number].append(used)
             outputs.add(output)
             file = folder.parent / f"{number}-{turn}.jsonl"
             rows[number].append(timed("inspect", folder, "--shard", "1/1", "--rows", file, "--workers", number)[0])
@@ -88,6 +98,8 @@ def compared(folder: Path, rounds: int, workers: int) -> dict[str, object]:
         "seconds_many": round(medians[1], 2),
         "speedup": round(medians[0] / medians[1], 2),
         "speedup_rows": round(medians[2] / medians[3], 2),
+        "processor_one": round(statistics.median(work[1]), 2),
+        "processor_many": round(statistics.median(work[workers]), 2),
         "identical": len(outputs) == 1,
     }
 
