@@ -22,14 +22,23 @@ Result = TypeVar("Result")
 
 # Below this much work in all (multiplications), starting threads costs more than they give.
 LEAST_WORK = 2e7
+_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def width() -> int:
     """How many cores this process may use."""
+    if _limit.alone:
+        return 1
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         return os.cpu_count() or 1
+
+
+def keep_to_one_core() -> None:
+    """Work on one core from now on, for other processes work beside this one; best called before NumPy is loaded."""
+    os.environ.update(dict.fromkeys(_POOLS, "1"))
+    _limit.alone = True
 
 
 @contextmanager
@@ -105,6 +114,7 @@ class _Limit:
         self._lock = Lock()
         self._inside = 0
         self._before: list[int] = []
+        self.alone = False
 
     def enter(self) -> None:
         with self._lock:

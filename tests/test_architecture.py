@@ -23,6 +23,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("parametrizations", "trajectory", "gan"),
     ("diagnosis", "veegan"),
     ("inspection", "training"),
+    ("scaling",),
     ("treatment", "lightning", "gate", "following"),
     ("report",),
     ("cli", "pytest_plugin"),
@@ -34,6 +35,8 @@ THIRD_PARTIES = {
     "msgpack": ("checkpoints",),
     "onnx": ("checkpoints",),
     "threadpoolctl": ("threads",),
+    "distributed": ("scaling",),
+    "pyarrow": ("scaling",),
     "typer": ("cli",),
     "rich": ("cli", "report"),
     "pytorch_lightning": ("lightning",),
@@ -57,6 +60,7 @@ WITHOUT_TORCH = (
     "trajectory",
     "diagnosis",
     "inspection",
+    "scaling",
     "gate",
     "following",
     "report",
@@ -64,7 +68,18 @@ WITHOUT_TORCH = (
     "pytest_plugin",
 )
 # Of these not one function may import it either; the others turn live tensors into arrays and back, in functions.
-NEVER_TORCH = ("errors", "records", "diagnosis", "gate", "report", "inspection", "following", "cli", "pytest_plugin")
+NEVER_TORCH = (
+    "errors",
+    "records",
+    "diagnosis",
+    "gate",
+    "report",
+    "inspection",
+    "scaling",
+    "following",
+    "cli",
+    "pytest_plugin",
+)
 
 
 def room_of(module: str) -> str:
