@@ -19,6 +19,7 @@ import numpy as np
 from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.checkpoints.stores import LocalFile
 from spectral_doctor.elements import Values
+from spectral_doctor.errors import CheckpointError
 from spectral_doctor.spectrum import Measured, measured
 from spectral_doctor.state_dicts.loading import Checkpoint
 from spectral_doctor.state_dicts.matrices import LayerWeight
@@ -102,7 +103,7 @@ def state_of(candidate: Candidate) -> bytes:
     try:
         files = _files(candidate, source)
         stats = [path.stat() for path in files]
-    except OSError:
+    except (OSError, CheckpointError):
         return b""
     newest = max(max(stat.st_mtime, stat.st_ctime) for stat in stats)
     if newest > time.time() - SETTLED:

@@ -1,6 +1,6 @@
 """Time a GAN step without treatment, under torch's spectral norm, and under compensation, ours and the official way.
 
-    python tests/benchmarks/compensation.py [--channels 32 64 128] [--rounds 20]
+    python tests/benchmarks/compensation.py [--channels 32 64 128] [--rounds 20] [--threads 1]
 
 One step is five updates of an SNGAN ResNet discriminator (four blocks, batch 16 of 32×32) on real and fake images, and
 one update of its generator: the official schedule of SR-GAN (arXiv 1908.10999), which projects once in five updates.
@@ -159,7 +159,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--channels", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch; more wait for each other on a busy machine")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     results = []
     for channels in arguments.channels:
         results.append(measured(channels, arguments.rounds))
