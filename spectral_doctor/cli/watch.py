@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.cli.cache import cache_of
 from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern, WithoutCache
 from spectral_doctor.errors import MissingPath, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
@@ -22,7 +23,6 @@ from spectral_doctor.gate.settings import FailOn
 from spectral_doctor.signals import Received, received_signals
 
 if TYPE_CHECKING:
-    from spectral_doctor.cli.cache import cache_of
     from spectral_doctor.cli.watching import View
     from spectral_doctor.diagnosis.records import Diagnosis
     from spectral_doctor.following.follower import Follower

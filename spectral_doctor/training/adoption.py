@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spectral_doctor.arrays import Array, tensor_of
+from spectral_doctor.arrays import Array, live_arrays, tensor_of
 from spectral_doctor.checkpoints.formats import Tree
 from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.checkpoints.training_state import is_states_tree, main_file, read_state, state_path
@@ -56,7 +56,7 @@ def adopted_generator(recipe: Recipe, path: Path) -> nn.Module:
     tree = open_path(main_file(path)).tree
     if is_states_tree(tree):
         content = read_state(state_path(path))
-        generator.load_state_dict(content["generator_ema"] or content["generator"])
+        _load(generator, live_arrays(content["generator_ema"] or content["generator"]), path, "generator")
         return generator
     tensors = find_generator(tree) or _beside(path)
     if tensors is None:

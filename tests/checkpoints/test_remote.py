@@ -221,7 +221,8 @@ def test_a_long_log_in_json_lines_is_not_fetched(store: Any) -> None:
     """Only what is as small as an index is looked into."""
     store.pipe("/run/stats.jsonl", b'{"loss": 1.0}\n' * 2_000_000)
     assert [item.reason for item in find_candidates(["counted://run"]).left_out] == ["text file"]
-    assert CountedFileSystem.served <= BLOCK
+    # The first block and the last, where some formats have their mark.
+    assert CountedFileSystem.served <= 2 * BLOCK
 
 
 def test_code_elsewhere_does_not_run_either(store: Any, tmp_path: Path) -> None:
