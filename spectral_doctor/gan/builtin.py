@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from spectral_doctor.errors import UsageError, listed, printable
-from spectral_doctor.evaluation import Evaluation, evaluate_codes, evaluate_mixture
-from spectral_doctor.gan.data import Mixture, StackedDigits, embedded_mixture, grid, ring
+from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.gan.classifier import digit_judge, train_classifier
+from spectral_doctor.gan.data import Mixture, StackedDigits, embedded_mixture, grid, reshaped, ring
 from spectral_doctor.gan.files import Images, digit_files, image_folder, scikit_digits
 from spectral_doctor.gan.networks import (
     ConvolutionalGenerator,
@@ -22,7 +22,6 @@ from spectral_doctor.gan.networks import (
     Wrap,
     cnn_discriminator,
     dcgan_discriminator,
-    digit_classifier,
     mlp,
     wrapper,
 )
@@ -37,11 +36,13 @@ _IMAGE_NETWORKS: dict[str, Callable[[int, int, int, Wrap], nn.Module]] = {
 
 
 class MixtureRecipe(BaseRecipe):
-    """A mixture of Gaussians, learnt by perceptrons with two hidden layers."""
+    """A mixture of Gaussians of the geometry that is set, learnt by perceptrons with two hidden layers."""
 
     def __init__(self, settings: Settings, mixture: Mixture) -> None:
         super().__init__(settings)
-        self.mixture = mixture
+        if settings.stretch <= 0 or settings.imbalance <= 0:
+            raise UsageError("--set stretch= and imbalance=: expected numbers above 0.")
+        self.mixture = reshaped(mixture, settings.stretch, settings.shift, settings.imbalance)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Build both perceptrons."""
@@ -55,8 +56,8 @@ class MixtureRecipe(BaseRecipe):
         return self.mixture.sample(count, random)
 
     def evaluate(self, generator: nn.Module) -> Evaluation:
-        """Modes captured, quality and KL of the generator's samples."""
-        return evaluate_mixture(self.sampled(generator), self.mixture.means, self.mixture.quality_radius)
+        """Modes, quality and spread of the generator's samples."""
+        return self.mixture.evaluate(self.sampled(generator), self.settings.latent_dim)
 
 
 class ImageRecipe(BaseRecipe):
@@ -94,45 +95,18 @@ class ImageRecipe(BaseRecipe):
 class StackedDigitsRecipe(ImageRecipe):
     """Three digits stacked as channels: 1 000 modes, counted by a classifier."""
 
-    @cached_property
-    def classifier(self) -> tuple[nn.Module, float]:
-        """The digit classifier, trained once with a fixed seed, and its accuracy on held-out images."""
-        assert isinstance(self.data, StackedDigits)
-        return train_classifier(self.data)
-
     def introduction(self) -> str:
         """The classifier's accuracy: what the counted modes can be trusted for."""
-        return f"classifier that counts the modes: accuracy {self.classifier[1]:.1%} on held-out images"
+        return f"classifier that counts the modes: accuracy {train_classifier(self._digits)[1]:.1%} on held-out images"
 
     def evaluate(self, generator: nn.Module) -> Evaluation:
-        """Modes captured and KL of the generator's images, by the classifier."""
-        images, side = self.sampled(generator), self.settings.side
-        classifier, _ = self.classifier
-        with torch.no_grad():
-            digits = classifier(images.reshape(-1, 1, side, side)).argmax(1).view(-1, 3)
-        return evaluate_codes(digits @ torch.tensor([100, 10, 1]), 1000)
+        """Modes, quality and spread of the generator's images, by the classifier and its features."""
+        return digit_judge(self._digits).evaluate(self.sampled(generator), self.settings.latent_dim)
 
-
-@lru_cache(maxsize=2)
-def train_classifier(data: StackedDigits, seed: int = 0, steps: int = 1500) -> tuple[nn.Module, float]:
-    """Train the digit classifier on four fifths of the images; return it with its accuracy on the rest."""
-    held_out = max(data.bank.shape[1] // 5, 1)
-    train, test = data.bank[:, held_out:], data.bank[:, :held_out]
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        classifier = digit_classifier(data.side)
-    random = torch.Generator().manual_seed(seed)
-    optimizer = Adam(classifier.parameters(), 1e-3)
-    for _ in range(steps):
-        labels = torch.randint(10, (128,), generator=random)
-        images = train[labels, torch.randint(train.shape[1], (128,), generator=random)].unsqueeze(1)
-        noisy = images + 0.1 * torch.randn(images.shape, generator=random)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(classifier(noisy), labels).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    with torch.no_grad():
-        guesses = classifier(test.reshape(-1, 1, data.side, data.side)).argmax(1).view(10, held_out)
-    return classifier, float((guesses == torch.arange(10)[:, None]).double().mean())
+    @property
+    def _digits(self) -> StackedDigits:
+        assert isinstance(self.data, StackedDigits)
+        return self.data
 
 
 @dataclass(frozen=True)

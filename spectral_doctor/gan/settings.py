@@ -33,6 +33,9 @@ class Settings:
     side: int = 8
     images_per_digit: int = 200
     path: str = ""
+    stretch: float = 1.0
+    shift: float = 0.0
+    imbalance: float = 1.0
 
     def changed(self, assignments: Mapping[str, str]) -> Settings:
         """Return these settings with some changed from text, as `--set` gives them.

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.recipes import Recipe
+from spectral_doctor.gan.settings import Settings
 from spectral_doctor.training.folder import STATE_FORMAT, read_state
 from spectral_doctor.training.randomness import captured_randomness, restore_randomness
 from spectral_doctor.training.records import StepLosses
@@ -158,7 +159,8 @@ def load_state(state: TrainingState, path: Path) -> None:
     saved, mode = (content.get("method") or {}).get("mode", "gan"), state.method.name if state.method else "gan"
     if saved != mode:
         raise UsageError(f"{path}: trained with --mode {printable(saved)}, not {mode}; resume with the same.")
-    before, now = content["settings"], asdict(state.recipe.settings)
+    # A setting that is newer than the state had its default.
+    before, now = {**asdict(Settings()), **content["settings"]}, asdict(state.recipe.settings)
     changed = [
         f"{printable(key)} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())

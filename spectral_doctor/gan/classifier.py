@@ -1,0 +1,115 @@
+"""The classifier that knows the digits, and what it says about generated ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from spectral_doctor.evaluation.modes import Evaluation, evaluate_codes
+from spectral_doctor.evaluation.quality import Manifold
+from spectral_doctor.evaluation.spread import MEASURED, measured_spread
+from spectral_doctor.gan.data import StackedDigits
+from spectral_doctor.gan.networks import digit_classifier
+
+REFERENCE = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What the classifier makes of digits (n, 1, side, side): class (n,), features (n, 128), confidence (n,)."""
+
+    digits: NDArray[np.int64]
+    features: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+
+class DigitJudge:
+    """Evaluates images of three stacked digits, by a classifier and the manifold of real digits in its features.
+
+    An image is of high quality when each of its three digits lies within the manifold: nearer to one of 2 000 real
+    digits than that one's fifth neighbour (Kynkäänniemi et al. 2019). The digits the classifier did not train on
+    say what real data scores.
+    """
+
+    def __init__(self, data: StackedDigits, classifier: nn.Module) -> None:
+        self.data, self.classifier = data, classifier
+        known, unseen = (_some(part) for part in _split(data))
+        self.manifold = Manifold.around(self._see(known).features)
+        seen = self._see(unseen)
+        self.real_high_quality = float(self.manifold.contains(seen.features).mean()) ** 3
+        self.real_confidence = float(seen.confidence.mean())
+
+    def evaluate(self, images: Tensor, latent_dim: int) -> Evaluation:
+        """Evaluate generated images (n, 3, side, side); `latent_dim` bounds how widely they can be spread."""
+        if not bool(torch.isfinite(images).all()):
+            nothing = np.zeros(len(images), dtype=np.int64)
+            return evaluate_codes(nothing, 1000, nothing, finite=False, real_high_quality=self.real_high_quality)
+        seen = self._see(images.reshape(-1, 1, self.data.side, self.data.side))
+        good = self.manifold.contains(seen.features).reshape(-1, 3).all(axis=1)
+        # Coverage grows with the number of fakes: as many as there are real ones.
+        coverage, density = self.manifold.coverage_and_density(seen.features[: len(self.manifold.real)])
+        real = self.data.sample(MEASURED, torch.Generator().manual_seed(1))
+        return evaluate_codes(
+            seen.digits.reshape(-1, 3) @ np.array([100, 10, 1]),
+            1000,
+            good,
+            real_high_quality=self.real_high_quality,
+            density=density,
+            coverage=coverage,
+            confidence=float(seen.confidence.mean()),
+            real_confidence=self.real_confidence,
+            spread=measured_spread(images, latent_dim, real),
+        )
+
+    @torch.no_grad()
+    def _see(self, digits: Tensor) -> _Seen:
+        assert isinstance(self.classifier, nn.Sequential)
+        features = self.classifier[:-1](digits)
+        chances = torch.softmax(self.classifier[-1](features), dim=1)
+        confidence, found = chances.max(dim=1)
+        return _Seen(found.numpy(), features.double().numpy(), confidence.double().numpy())
+
+
+@lru_cache(maxsize=2)
+def train_classifier(data: StackedDigits, seed: int = 0, steps: int = 1500) -> tuple[nn.Module, float]:
+    """Train the digit classifier on four fifths of the images; return it with its accuracy on the rest."""
+    train, test = _split(data)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        classifier = digit_classifier(data.side)
+    random = torch.Generator().manual_seed(seed)
+    optimizer = Adam(classifier.parameters(), 1e-3)
+    for _ in range(steps):
+        labels = torch.randint(10, (128,), generator=random)
+        images = train[labels, torch.randint(train.shape[1], (128,), generator=random)].unsqueeze(1)
+        noisy = images + 0.1 * torch.randn(images.shape, generator=random)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(classifier(noisy), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    with torch.no_grad():
+        guesses = classifier(test.reshape(-1, 1, data.side, data.side)).argmax(1).view(10, -1)
+    return classifier, float((guesses == torch.arange(10)[:, None]).double().mean())
+
+
+@lru_cache(maxsize=2)
+def digit_judge(data: StackedDigits) -> DigitJudge:
+    """The judge of some digits, its classifier trained at first use."""
+    return DigitJudge(data, train_classifier(data)[0])
+
+
+def _split(data: StackedDigits) -> tuple[Tensor, Tensor]:
+    """The digits a classifier trains on, and the fifth that it does not see."""
+    held_out = max(data.bank.shape[1] // 5, 1)
+    return data.bank[:, held_out:], data.bank[:, :held_out]
+
+
+def _some(bank: Tensor) -> Tensor:
+    """At most 2 000 digits (n, 1, side, side) of a bank (10, m, side, side), always the same."""
+    digits = bank.reshape(-1, 1, *bank.shape[-2:])
+    return digits[torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))[:REFERENCE]]
