@@ -47,8 +47,7 @@ class Manifold:
 
     def contains(self, samples: ArrayLike) -> NDArray[np.bool_]:
         """Say of each sample (n, d) whether it lies in a ball (Kynkäänniemi et al., NeurIPS 2019, eq. 1)."""
-        inside: NDArray[np.bool_] = (distances(as_rows(samples), self.real) <= self.radii).any(axis=1)
-        return inside
+        return np.asarray((distances(as_rows(samples), self.real) <= self.radii).any(axis=1))
 
     def coverage_and_density(self, samples: ArrayLike) -> tuple[float, float]:
         """The share of balls with a sample inside, and in how many balls a sample lies, over k."""

@@ -40,8 +40,10 @@ class MixtureRecipe(BaseRecipe):
 
     def __init__(self, settings: Settings, mixture: Mixture) -> None:
         super().__init__(settings)
-        if settings.stretch <= 0 or settings.imbalance <= 0:
-            raise UsageError("--set stretch= and imbalance=: expected numbers above 0.")
+        if min(settings.stretch, settings.imbalance) <= 0 or settings.standard_deviation < 0:
+            raise UsageError("--set stretch=, imbalance=, standard_deviation=: expected numbers above 0.")
+        if settings.standard_deviation:
+            mixture = replace(mixture, standard_deviation=settings.standard_deviation)
         self.mixture = reshaped(mixture, settings.stretch, settings.shift, settings.imbalance)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:

@@ -30,9 +30,9 @@ class _Seen:
 
 
 class DigitJudge:
-    """Evaluates images of three stacked digits, by a classifier and the manifold of real digits in its features.
+    """Evaluates images of stacked digits, by a classifier and the manifold of real digits in its features.
 
-    An image is of high quality when each of its three digits lies within the manifold: nearer to one of 2 000 real
+    An image is of high quality when each of its digits lies within the manifold: nearer to one of 2 000 real
     digits than that one's fifth neighbour (Kynkäänniemi et al. 2019). The digits the classifier did not train on
     say what real data scores.
     """
@@ -42,24 +42,26 @@ class DigitJudge:
         known, unseen = (_some(part) for part in _split(data))
         self.manifold = Manifold.around(self._see(known).features)
         seen = self._see(unseen)
-        self.real_high_quality = float(self.manifold.contains(seen.features).mean()) ** 3
+        self.real_precision = float(self.manifold.contains(seen.features).mean())
         self.real_confidence = float(seen.confidence.mean())
 
     def evaluate(self, images: Tensor, latent_dim: int) -> Evaluation:
-        """Evaluate generated images (n, 3, side, side); `latent_dim` bounds how widely they can be spread."""
+        """Evaluate generated images (n, stack, side, side); `latent_dim` bounds how widely they can be spread."""
+        stack = images.shape[1]
+        real_high_quality = self.real_precision**stack
         if not bool(torch.isfinite(images).all()):
             nothing = np.zeros(len(images), dtype=np.int64)
-            return evaluate_codes(nothing, 1000, nothing, finite=False, real_high_quality=self.real_high_quality)
+            return evaluate_codes(nothing, 10**stack, nothing, finite=False, real_high_quality=real_high_quality)
         seen = self._see(images.reshape(-1, 1, self.data.side, self.data.side))
-        good = self.manifold.contains(seen.features).reshape(-1, 3).all(axis=1)
+        good = self.manifold.contains(seen.features).reshape(-1, stack).all(axis=1)
         # Coverage grows with the number of fakes: as many as there are real ones.
         coverage, density = self.manifold.coverage_and_density(seen.features[: len(self.manifold.real)])
         real = self.data.sample(MEASURED, torch.Generator().manual_seed(1))
         return evaluate_codes(
-            seen.digits.reshape(-1, 3) @ np.array([100, 10, 1]),
-            1000,
+            seen.digits.reshape(-1, stack) @ 10 ** np.arange(stack)[::-1],
+            10**stack,
             good,
-            real_high_quality=self.real_high_quality,
+            real_high_quality=real_high_quality,
             density=density,
             coverage=coverage,
             confidence=float(seen.confidence.mean()),

@@ -33,6 +33,7 @@ class Settings:
     side: int = 8
     images_per_digit: int = 200
     path: str = ""
+    standard_deviation: float = 0.0
     stretch: float = 1.0
     shift: float = 0.0
     imbalance: float = 1.0
