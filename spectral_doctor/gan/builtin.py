@@ -71,6 +71,8 @@ class ImageRecipe(BaseRecipe):
             raise UsageError(
                 f"--set network={printable(settings.network)}: expected one of {listed(_IMAGE_NETWORKS)} for images."
             )
+        if settings.stack not in (1, 2, 3):
+            raise UsageError(f"--set stack={settings.stack}: expected 1, 2 or 3.")
         self._load = data
 
     @cached_property
@@ -85,9 +87,17 @@ class ImageRecipe(BaseRecipe):
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Build the generator and the discriminator that the settings name."""
         settings = self.settings
-        generator = ConvolutionalGenerator(settings.latent_dim, settings.generator_channels, settings.side, 3)
-        wrap = wrapper(settings.spectral_norm)
-        return generator, _IMAGE_NETWORKS[settings.network](3, settings.discriminator_channels, settings.side, wrap)
+        channels, wrap = self.image_channels, wrapper(settings.spectral_norm)
+        generator = ConvolutionalGenerator(
+            settings.latent_dim, settings.generator_channels, settings.side, channels, settings.start_side
+        )
+        build = _IMAGE_NETWORKS[settings.network]
+        return generator, build(channels, settings.discriminator_channels, settings.side, wrap)
+
+    @property
+    def image_channels(self) -> int:
+        """How many channels an image has: three colours."""
+        return 3
 
     def real(self, count: int, random: torch.Generator) -> Tensor:
         """Draw images."""
@@ -95,20 +105,30 @@ class ImageRecipe(BaseRecipe):
 
 
 class StackedDigitsRecipe(ImageRecipe):
-    """Three digits stacked as channels: 1 000 modes, counted by a classifier."""
+    """Digits stacked as channels, three or as many as are set: 10^stack modes, counted by a classifier."""
+
+    @property
+    def image_channels(self) -> int:
+        """One channel a digit."""
+        return self.settings.stack
 
     def introduction(self) -> str:
         """The classifier's accuracy: what the counted modes can be trusted for."""
-        return f"classifier that counts the modes: accuracy {train_classifier(self._digits)[1]:.1%} on held-out images"
+        accuracy = train_classifier(self._digits.bank)[1]
+        return f"classifier that counts the modes: accuracy {accuracy:.1%} on held-out images"
 
     def evaluate(self, generator: nn.Module) -> Evaluation:
         """Modes, quality and spread of the generator's images, by the classifier and its features."""
-        return digit_judge(self._digits).evaluate(self.sampled(generator), self.settings.latent_dim)
+        return digit_judge(self._digits.bank).evaluate(self.sampled(generator), self.settings.latent_dim)
 
     @property
     def _digits(self) -> StackedDigits:
         assert isinstance(self.data, StackedDigits)
         return self.data
+
+    def real(self, count: int, random: torch.Generator) -> Tensor:
+        """Draw images of as many digits as are stacked."""
+        return replace(self._digits, stack=self.settings.stack).sample(count, random)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class Settings:
     save_every: int = 500
     samples: int = 2500
     side: int = 8
+    start_side: int = 4
+    stack: int = 3
     images_per_digit: int = 200
     path: str = ""
     standard_deviation: float = 0.0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -123,7 +124,7 @@ def optimizer_statistics(network: nn.Module, optimizer: Optimizer) -> dict[str, 
         moments[parameter.ndim == 1].append(variance.flatten())
         values[parameter.ndim == 1].append(parameter.square().flatten())
     return {
-        "signal": (mean_square / max(square, 1e-30)) ** 0.5,
+        "signal": math.sqrt(mean_square / max(square, 1e-30)),
         "bias": _ratio(values),
         "bias_gradient": _ratio(moments),
     }
@@ -133,7 +134,7 @@ def _ratio(squares: dict[bool, list[torch.Tensor]]) -> float:
     if not squares[True] or not squares[False]:
         return 0.0
     biases, weights = (float(torch.cat(squares[one]).double().mean()) for one in (True, False))
-    return (biases / max(weights, 1e-30)) ** 0.5
+    return math.sqrt(biases / max(weights, 1e-30))
 
 
 def write(path: Path, text: str) -> None:
@@ -145,7 +146,10 @@ def write(path: Path, text: str) -> None:
 
 def verdicts(run: dict[str, Any]) -> tuple[list[str], str]:
     """The outcome of every checkpoint of a run, and its course."""
-    found = outcomes([Evaluation.read(item["evaluation"]) for item in run["checkpoints"]])
+    found = outcomes(
+        [Evaluation.read(item["evaluation"]) for item in run["checkpoints"]],
+        [item["step"] for item in run["checkpoints"]],
+    )
     return [one.value for one in found], course(found).value
 
 
@@ -186,14 +190,16 @@ def main() -> None:
             run = future.result()
             labels, way = verdicts(run)
             since = time.monotonic() - started
-            print(f"{done}/{len(missing)} {since:.0f}s run {run['run']} {run['recipe']}: {labels[-1]}, {way}", flush=True)
+            print(
+                f"{done}/{len(missing)} {since:.0f}s run {run['run']} {run['recipe']}: {labels[-1]}, {way}", flush=True
+            )
     if arguments.pack:
         pack([json.loads(path.read_text(encoding="utf-8")) for path in paths], arguments.pack)
         runs = read_corpus(arguments.pack)
     else:
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
-    found = [verdicts(run) for run in runs]
-    ends, ways = Counter(labels[-1] for labels, _ in found), Counter(way for _, way in found)
+    judged = [verdicts(run) for run in runs]
+    ends, ways = Counter(labels[-1] for labels, _ in judged), Counter(way for _, way in judged)
     print(json.dumps({"runs": len(runs), "seed": arguments.seed, "outcomes": dict(ends), "courses": dict(ways)}))
 
 
