@@ -13,7 +13,7 @@ from spectral_doctor.gan.classifier import DigitJudge, train_classifier
 from spectral_doctor.gan.data import Mixture, StackedDigits, grid, reshaped, ring
 from spectral_doctor.gan.networks import ConvolutionalGenerator
 
-H, L, I, N, D = Outcome.HEALTHY, Outcome.MODES_LOST, Outcome.IMPRECISE, Outcome.NEVER_LEARNT, Outcome.DIVERGED
+H, L, P, N, D = Outcome.HEALTHY, Outcome.MODES_LOST, Outcome.IMPRECISE, Outcome.NEVER_LEARNT, Outcome.DIVERGED
 MIXTURES = {
     "ring": ring(),
     "grid": grid(),
@@ -115,7 +115,7 @@ def test_of_images_only_real_data_is_healthy(digits: StackedDigits) -> None:
     ("modes", "quality", "expected"),
     [
         *[(0.7, 0.4, H), (0.69, 0.4, Outcome.UNCLEAR), (0.5, 0.4, Outcome.UNCLEAR), (0.49, 0.4, L)],
-        *[(1.0, 0.39, I), (0.1, 0.39, I), (1.0, 0.2, I), (1.0, 0.19, N), (0.0, 0.0, N)],
+        *[(1.0, 0.39, P), (0.1, 0.39, P), (1.0, 0.2, P), (1.0, 0.19, N), (0.0, 0.0, N)],
     ],
 )
 def test_one_checkpoint_is_judged_by_the_rule(modes: float, quality: float, expected: Outcome) -> None:
@@ -128,8 +128,8 @@ def test_one_checkpoint_is_judged_by_the_rule(modes: float, quality: float, expe
     [
         # a level is left lower than it is reached
         ([(1.0, 0.5), (0.5, 0.5), (0.49, 0.5), (0.69, 0.5), (0.7, 0.5)], (H, H, L, L, H)),
-        ([(1.0, 0.5), (1.0, 0.25), (1.0, 0.24), (1.0, 0.39), (1.0, 0.4)], (H, H, I, I, H)),
-        ([(1.0, 0.2), (1.0, 0.1), (1.0, 0.09), (1.0, 0.19), (1.0, 0.2)], (I, I, N, N, I)),
+        ([(1.0, 0.5), (1.0, 0.25), (1.0, 0.24), (1.0, 0.39), (1.0, 0.4)], (H, H, P, P, H)),
+        ([(1.0, 0.2), (1.0, 0.1), (1.0, 0.09), (1.0, 0.19), (1.0, 0.2)], (P, P, N, N, P)),
         # poor after it had learnt is diverged; poor after few good modes is not
         ([(1.0, 0.5), (0.0, 0.0)], (H, D)),
         ([(0.1, 0.5), (0.0, 0.0)], (L, N)),
@@ -149,7 +149,7 @@ def test_step_0_has_learnt_nothing() -> None:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        ((N, I, L), Course.NEVER_BETTER),
+        ((N, P, L), Course.NEVER_BETTER),
         ((N, H, H), Course.KEPT),
         ((N, H, L), Course.FELL),
         ((N, H, D), Course.FELL),

@@ -34,7 +34,7 @@ from spectral_doctor.evaluation import Evaluation, course, outcomes
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
-from spectral_doctor.training.records import Saved
+from spectral_doctor.training.records import Saved, StepLosses
 from spectral_doctor.training.state import TrainingState
 from spectral_doctor.trajectory.monitor import SpectralMonitor
 from spectral_doctor.trajectory.records import LayerSpectrum
@@ -46,6 +46,7 @@ def train_run(draw: Draw, index: int, folder: Path) -> dict[str, Any]:
     """Train one run in a temporary folder and write its JSON."""
     torch.set_num_threads(1)
     recipe = RECIPES[draw.recipe].build(RECIPES[draw.recipe].settings.changed(draw.changes))
+    settings = asdict(recipe.settings)
     state = TrainingState.fresh(recipe, draw.seed)
     generator = SpectralMonitor(state.generator)
     checkpoints: list[dict[str, Any]] = []
@@ -68,8 +69,12 @@ def train_run(draw: Draw, index: int, folder: Path) -> dict[str, Any]:
             }
         )
 
+    def change(step: int, _: StepLosses) -> None:
+        if draw.later and step == draw.after:
+            change_settings(state, draw.later)
+
     with tempfile.TemporaryDirectory() as temporary:
-        outcome = train(state, RunFolder(Path(temporary), keep=1), keep)
+        outcome = train(state, RunFolder(Path(temporary), keep=1), keep, change)
     if outcome.signal:
         raise SystemExit(128 + outcome.signal)  # a run that was cut short is not written
     run = {
@@ -78,12 +83,24 @@ def train_run(draw: Draw, index: int, folder: Path) -> dict[str, Any]:
         "origin": draw.origin,
         "seed": draw.seed,
         "fault": outcome.fault,
-        "settings": asdict(recipe.settings),
+        "settings": settings,
+        "later": {"after": draw.after, **draw.later} if draw.later else None,
         "layers": layers,
         "checkpoints": checkpoints,
     }
     write(folder / f"run-{index:03d}.json", json.dumps(run, separators=(",", ":")))
     return run
+
+
+def change_settings(state: TrainingState, changes: dict[str, str]) -> None:
+    """Go on with other settings: those that a step reads, and the optimizers' rates."""
+    settings = state.recipe.settings = state.recipe.settings.changed(changes)
+    for optimizer, rate in (
+        (state.generator_optimizer, settings.learning_rate_generator),
+        (state.discriminator_optimizer, settings.learning_rate_discriminator),
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
 
 
 def shape_of(layer: LayerSpectrum) -> list[Any]:
