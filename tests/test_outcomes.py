@@ -137,7 +137,27 @@ def test_one_checkpoint_is_judged_by_the_rule(modes: float, quality: float, expe
 )
 def test_a_course_keeps_its_level(shares: Sequence[tuple[float, float]], expected: tuple[Outcome, ...]) -> None:
     """Hysteresis at both edges of every level, and what was learnt before."""
-    assert outcomes([scored(*pair) for pair in shares]) == expected
+    found = outcomes([scored(*pair) for pair in shares for _ in range(3)])
+    assert found == tuple(one for one in expected for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    ("modes", "expected"),
+    [
+        # one checkpoint aside is passed over, wherever it is; two are not
+        ((1.0, 1.0, 0.0, 1.0, 1.0), (H, H, H, H, H)),
+        ((0.0, 1.0, 1.0, 1.0, 0.0), (H, H, H, H, H)),
+        ((1.0, 1.0, 0.0, 0.0, 1.0, 1.0), (H, H, L, L, H, H)),
+        # a fall for good is at its place, but at the very end, where it may be an aside
+        ((1.0, 1.0, 1.0, 0.0, 0.0), (H, H, H, L, L)),
+        ((1.0, 1.0, 1.0, 1.0, 0.0), (H, H, H, H, H)),
+        # with two there is nothing to pass over
+        ((1.0, 0.0), (H, L)),
+    ],
+)
+def test_a_checkpoint_is_judged_among_its_neighbours(modes: Sequence[float], expected: tuple[Outcome, ...]) -> None:
+    """The median of three."""
+    assert outcomes([scored(share, 1.0) for share in modes]) == expected
 
 
 def test_step_0_has_learnt_nothing() -> None:

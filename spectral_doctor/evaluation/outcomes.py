@@ -8,7 +8,8 @@ it (hysteresis): it rises to a level at one share and falls from it at a lower o
     quality   GOOD  from 0.4, until below 0.25;   FAIR from 0.2, until below 0.1;   else POOR
 
 A run's first checkpoint has no level to keep: with modes from 0.5 to 0.7 it is UNCLEAR, and of two levels of quality
-it has the lower.
+it has the lower. Within a run both shares are first the median of three checkpoints, the one that is judged and its
+neighbours (at an end of the run the two next to it): a generator that hops from mode to mode passes between them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import zip_longest
+from statistics import median
 
 from spectral_doctor.evaluation.modes import Evaluation
 
@@ -75,12 +76,11 @@ def outcomes(evaluations: Sequence[Evaluation], steps: Sequence[int] = ()) -> tu
     HEALTHY is many modes and MODES LOST few. IMPRECISE is fair quality, UNCLEAR good quality with modes that cannot
     be told many or few. Raises `ValueError` where an evaluation has no solid modes or no quality.
     """
-    standing, found = _Standing(), []
-    for evaluation, step in zip_longest(evaluations, steps):
-        if step == 0:
-            found.append(Outcome.NEVER_LEARNT)
-            continue
-        standing = _moved(standing, evaluation)
+    untrained = list(steps[:1]) == [0]
+    judged = evaluations[1:] if untrained else evaluations
+    standing, found = _Standing(), [Outcome.NEVER_LEARNT] if untrained else []
+    for modes, quality, evaluation in zip(*smoothed([shares(item) for item in judged]), judged, strict=True):
+        standing = _moved(standing, modes, quality)
         found.append(_outcome(standing, evaluation))
     return tuple(found)
 
@@ -110,8 +110,17 @@ def shares(evaluation: Evaluation) -> tuple[float, float]:
     return min(solid / ceiling, 1.0), min(quality / (evaluation.real_high_quality or 1.0), 1.0)
 
 
-def _moved(before: _Standing, evaluation: Evaluation) -> _Standing:
-    modes, share = shares(evaluation)
+def smoothed(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Modes and quality of a run, each the median of three checkpoints; of fewer, themselves."""
+    columns = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if len(pairs) < 3:
+        return columns
+    starts = [min(max(position - 1, 0), len(pairs) - 3) for position in range(len(pairs))]
+    modes, quality = ([median(column[start : start + 3]) for start in starts] for column in columns)
+    return modes, quality
+
+
+def _moved(before: _Standing, modes: float, share: float) -> _Standing:
     many = before.many if MANY[1] <= modes < MANY[0] else modes >= MANY[0]
     good = share >= GOOD[before.quality is _Quality.GOOD]
     fair = share >= FAIR[before.quality is not _Quality.POOR]

@@ -31,65 +31,65 @@ def drawn(seed: int, index: int) -> Draw:
     """The run of an index; another `seed` draws another corpus."""
     source = random.Random(f"corpus 2/{seed}/{index}")
     kind = source.choices(list(KINDS), list(KINDS.values()))[0]
-    normalised = index % 2 == 0
-    chosen = _mixture(source, kind, normalised) if kind in ("ring", "grid") else _image(source, normalised)
+    normalised, phased = index % 2 == 0, source.random() < 0.62
+    make = _mixture if kind in ("ring", "grid") else _image
+    chosen = make(source, kind, normalised, phased)
     steps = int(str(chosen["steps"]))
     chosen |= {"spectral_norm": normalised, "save_every": steps // CHECKPOINTS}
-    later: dict[str, object] = {}
-    if source.random() < 0.5:
-        later = _later(source, chosen)
-    after = round(source.uniform(0.35, 0.6) * CHECKPOINTS) * (steps // CHECKPOINTS) if later else 0
+    later = _later(source, chosen) if phased else {}
+    after = round(source.uniform(0.45, 0.65) * CHECKPOINTS) * (steps // CHECKPOINTS) if later else 0
     recipe = {"digits": "stacked-digits", "glyphs": "stacked-glyphs"}.get(kind, kind)
     texts = [{key: str(value) for key, value in changes.items()} for changes in (chosen, later)]
     return Draw(recipe, texts[0], 10_000 * seed + index, kind, texts[1], after)
 
 
-def _mixture(source: random.Random, kind: str, normalised: bool) -> dict[str, object]:
-    rate = 10 ** source.uniform(-2.8 if normalised else -3.1, -1.8)
-    widths = (0.01, 0.03, 0.05, 0.05, 0.05) if kind == "ring" else (0.05, 0.1, 0.12, 0.12)
+def _mixture(source: random.Random, kind: str, normalised: bool, phased: bool) -> dict[str, object]:
+    slowest, fastest = (-2.6, -2.1) if normalised else (-2.5, -1.9)
+    rate = 10 ** source.uniform(slowest if phased else slowest - 0.4, fastest)
+    narrow, wide = (0.01, 0.05) if kind == "ring" else (0.05, 0.12)
     chosen: dict[str, object] = {
-        "standard_deviation": source.choice(widths),
+        "standard_deviation": wide if phased else source.choice((narrow, wide, wide, wide)),
         "discriminator_channels": source.choice((16, 32, 64, 64, 128)),
         "generator_channels": source.choice((32, 64, 64, 128)),
         "latent_dim": source.choice((2, 8, 8, 32)),
         "batch_size": source.choice((32, 64, 64, 128)),
-        "steps": 2500 if kind == "ring" else 4000,
+        "steps": 3000 if kind == "ring" else 4000,
         "r1": source.choice((0.0, 0.0, 0.1)) * (1 if kind == "ring" else 16),
-        **_driven(source, rate),
+        **_driven(source, rate, phased, normalised),
     }
     geometry = source.choice(("", "", "", "stretch", "shift", "imbalance"))
     if geometry == "stretch":
-        chosen["stretch"] = source.choice((2.0, 4.0, 8.0))
+        chosen["stretch"] = source.choice((2.0, 4.0) if phased else (2.0, 4.0, 8.0))
     elif geometry == "shift":
-        chosen["shift"] = source.choice((0.5, 1.0, 2.0))
+        chosen["shift"] = source.choice((0.5, 1.0) if phased else (0.5, 1.0, 2.0))
     elif geometry:
-        chosen["imbalance"] = source.choice((3.0, 10.0, 20.0))
+        chosen["imbalance"] = source.choice((2.0, 3.0) if phased else (3.0, 10.0, 20.0))
     return chosen
 
 
-def _image(source: random.Random, normalised: bool) -> dict[str, object]:
-    stack = source.choice((1, 1, 1, 2, 3))
+def _image(source: random.Random, kind: str, normalised: bool, phased: bool) -> dict[str, object]:
     return {
         "network": source.choice(("resnet", "cnn", "dcgan", "dcgan")),
-        "discriminator_channels": source.choice((4, 8, 12, 16)),
+        "discriminator_channels": source.choice((8, 12, 16) if phased else (4, 8, 12, 16)),
         "generator_channels": source.choice((16, 24)),
         "latent_dim": source.choice((8, 16, 64)),
         "batch_size": 32,
         "steps": 600,
         "samples": 1500,
-        "stack": stack,
-        **_driven(source, 10 ** source.uniform(-3.0 if normalised else -3.3, -2.0)),
+        "stack": 1 if phased else source.choice((1, 1, 1, 2)),
+        **_driven(source, 10 ** source.uniform(-3.2, -2.3 if phased else -1.8), phased, False),
     }
 
 
-def _driven(source: random.Random, rate: float) -> dict[str, object]:
-    """Loss, rates and momentum: the discriminator's rate, and the generator's from a quarter of it to five times."""
-    ratio = source.choice((0.25, 0.5, 1.0, 1.0, 1.0, 2.0, 5.0))
+def _driven(source: random.Random, rate: float, phased: bool, slow: bool) -> dict[str, object]:
+    """Loss, rates and momentum: the discriminator's rate, and the generator's from a fifth of it to five times."""
+    learning = (0.2, 0.33, 0.5) if slow else (0.5, 1.0, 1.0)
+    ratio = source.choice(learning if phased else (*learning, 1.0, 2.0, 5.0))
     return {
         "loss": source.choice(("hinge", "logistic", "logistic", "least-squares")),
         "learning_rate_discriminator": round(rate, 6),
         "learning_rate_generator": round(rate * ratio, 6),
-        "beta1": source.choice((0.0, 0.0, 0.5, 0.5, 0.9)),
+        "beta1": source.choice((0.0, 0.0, 0.5) if phased else (0.0, 0.0, 0.5, 0.5, 0.9)),
         "beta2": source.choice((0.9, 0.99, 0.999)),
         "n_dis": 1,
     }
@@ -97,13 +97,15 @@ def _driven(source: random.Random, rate: float) -> dict[str, object]:
 
 def _later(source: random.Random, chosen: dict[str, object]) -> dict[str, object]:
     """What changes for good: the generator hurries, both do, or the batch is small; no penalty any more."""
-    generator, discriminator, batch = source.choice(
-        ((5, 1, 64), (10, 1, 64), (20, 1, 64), (20, 1, 32), (40, 1, 32), (10, 0.3, 32), (10, 10, 32), (3, 3, 8))
+    generator, both, batch = source.choice(
+        ((4, False, 64), (8, False, 64), (15, False, 64), (10, False, 32), (5, True, 64), (10, True, 64), (3, True, 8))
     )
+    if chosen["spectral_norm"]:
+        generator *= 1.5
     rates = {name: float(str(chosen[f"learning_rate_{name}"])) for name in ("generator", "discriminator")}
     return {
-        "learning_rate_generator": round(min(rates["generator"] * generator, 0.1), 6),
-        "learning_rate_discriminator": round(min(rates["discriminator"] * discriminator, 0.1), 6),
+        "learning_rate_generator": round(min(rates["generator"] * generator, 0.04), 6),
+        "learning_rate_discriminator": round(min(rates["discriminator"] * (generator if both else 1), 0.04), 6),
         "batch_size": min(batch, int(str(chosen["batch_size"]))),
         "r1": 0.0,
     }

@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -200,7 +202,9 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     paths = [arguments.output / f"run-{index:03d}.json" for index in range(arguments.runs)]
     missing = [index for index in range(arguments.first, arguments.runs) if not paths[index].exists()]
-    with ProcessPoolExecutor(arguments.processes) as pool:
+    # One thread a process, also in NumPy's BLAS, which reads this when it is imported.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
         started = time.monotonic()
         waiting = {pool.submit(train_run, drawn(arguments.seed, index), index, arguments.output) for index in missing}
         for done, future in enumerate(as_completed(waiting), start=1):
