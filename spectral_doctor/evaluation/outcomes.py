@@ -1,8 +1,8 @@
 """What a checkpoint's samples come to, and a whole run: the one rule that corpus, benchmarks and README use.
 
-Two shares are read from an `Evaluation`: *modes*, the solid modes over what a perfect sampler would have, and
-*quality*, the share of samples of high quality over that of real data. Each stands at a level, and is slow to leave
-it (hysteresis): it rises to a level at one share and falls from it at a lower one.
+Two shares are read from an `Evaluation`: *modes*, the solid modes over what an even sampler of that quality would
+have, and *quality*, the share of samples of high quality over that of real data. Each stands at a level, and is slow
+to leave it (hysteresis): it rises to a level at one share and falls from it at a lower one.
 
     modes     MANY  from 0.7, until below 0.5;    else FEW
     quality   GOOD  from 0.4, until below 0.25;   FAIR from 0.2, until below 0.1;   else POOR
@@ -105,9 +105,10 @@ def course(found: Sequence[Outcome]) -> Course:
 def shares(evaluation: Evaluation) -> tuple[float, float]:
     """Modes and quality of an evaluation, each over what real data would score and at most 1."""
     solid, ceiling, quality = evaluation.solid_modes, evaluation.solid_ceiling, evaluation.high_quality_fraction
-    if solid is None or not ceiling or quality is None:
+    if solid is None or ceiling is None or quality is None:
         raise ValueError("expected an evaluation with solid modes and quality.")
-    return min(solid / ceiling, 1.0), min(quality / (evaluation.real_high_quality or 1.0), 1.0)
+    modes = min(solid / ceiling, 1.0) if solid and ceiling else 0.0
+    return modes, min(quality / (evaluation.real_high_quality or 1.0), 1.0)
 
 
 def smoothed(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
