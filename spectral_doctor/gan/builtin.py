@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -85,9 +85,17 @@ class ImageRecipe(BaseRecipe):
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Build the generator and the discriminator that the settings name."""
         settings = self.settings
-        generator = ConvolutionalGenerator(settings.latent_dim, settings.generator_channels, settings.side, 3)
-        wrap = wrapper(settings.spectral_norm)
-        return generator, _IMAGE_NETWORKS[settings.network](3, settings.discriminator_channels, settings.side, wrap)
+        channels, wrap = self.image_channels, wrapper(settings.spectral_norm)
+        generator = ConvolutionalGenerator(
+            settings.latent_dim, settings.generator_channels, settings.side, channels, settings.start_side
+        )
+        build = _IMAGE_NETWORKS[settings.network]
+        return generator, build(channels, settings.discriminator_channels, settings.side, wrap)
+
+    @property
+    def image_channels(self) -> int:
+        """How many channels an image has: three colours."""
+        return 3
 
     def real(self, count: int, random: torch.Generator) -> Tensor:
         """Draw images."""
@@ -95,7 +103,17 @@ class ImageRecipe(BaseRecipe):
 
 
 class StackedDigitsRecipe(ImageRecipe):
-    """Three digits stacked as channels: 1 000 modes, counted by a classifier."""
+    """Digits stacked as channels, three or as many as are set: 10 to 1 000 modes, counted by a classifier."""
+
+    def __init__(self, settings: Settings, digits: Callable[[], StackedDigits]) -> None:
+        if settings.stack not in (1, 2, 3):
+            raise UsageError(f"--set stack={settings.stack}: expected 1, 2 or 3 digits.")
+        super().__init__(settings, lambda: _stacked(digits(), settings.stack))
+
+    @property
+    def image_channels(self) -> int:
+        """How many channels an image has: one a digit."""
+        return self.settings.stack
 
     def introduction(self) -> str:
         """The classifier's accuracy: what the counted modes can be trusted for."""
@@ -119,6 +137,12 @@ class BuiltInRecipe:
     description: str
     settings: Settings
     build: Callable[[Settings], Recipe]
+
+
+@lru_cache(maxsize=8)
+def _stacked(digits: StackedDigits, stack: int) -> StackedDigits:
+    """The digits, that many to an image; the same object for the same ones, so that their judge is kept."""
+    return replace(digits, stack=stack)
 
 
 def _glyphs(settings: Settings) -> Recipe:

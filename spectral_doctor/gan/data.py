@@ -114,9 +114,10 @@ def grid() -> Mixture:
 
 @dataclass(frozen=True, eq=False)
 class StackedDigits:
-    """Digits (10, n, side, side) in [-1, 1], three independent ones stacked as channels: 1 000 modes."""
+    """Digits (10, n, side, side) in [-1, 1], `stack` independent ones stacked as channels: 10^stack modes."""
 
     bank: Tensor
+    stack: int = 3
 
     @property
     def side(self) -> int:
@@ -124,9 +125,9 @@ class StackedDigits:
         return int(self.bank.shape[-1])
 
     def sample(self, count: int, random: torch.Generator) -> Tensor:
-        """Draw images (count, 3, side, side)."""
-        digits = torch.randint(10, (count, 3), generator=random)
-        return self.bank[digits, torch.randint(self.bank.shape[1], (count, 3), generator=random)]
+        """Draw images (count, stack, side, side)."""
+        digits = torch.randint(10, (count, self.stack), generator=random)
+        return self.bank[digits, torch.randint(self.bank.shape[1], (count, self.stack), generator=random)]
 
 
 def embedded_mixture(modes: int = 10, dimensions: int = 1200, subspace: int = 700) -> Mixture:
