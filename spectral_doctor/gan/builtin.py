@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -71,8 +71,6 @@ class ImageRecipe(BaseRecipe):
             raise UsageError(
                 f"--set network={printable(settings.network)}: expected one of {listed(_IMAGE_NETWORKS)} for images."
             )
-        if settings.stack not in (1, 2, 3):
-            raise UsageError(f"--set stack={settings.stack}: expected 1, 2 or 3.")
         self._load = data
 
     @cached_property
@@ -105,11 +103,16 @@ class ImageRecipe(BaseRecipe):
 
 
 class StackedDigitsRecipe(ImageRecipe):
-    """Digits stacked as channels, three or as many as are set: 10^stack modes, counted by a classifier."""
+    """Digits stacked as channels, three or as many as are set: 10 to 1 000 modes, counted by a classifier."""
+
+    def __init__(self, settings: Settings, digits: Callable[[], StackedDigits]) -> None:
+        if settings.stack not in (1, 2, 3):
+            raise UsageError(f"--set stack={settings.stack}: expected 1, 2 or 3 digits.")
+        super().__init__(settings, lambda: _stacked(digits(), settings.stack))
 
     @property
     def image_channels(self) -> int:
-        """One channel a digit."""
+        """How many channels an image has: one a digit."""
         return self.settings.stack
 
     def introduction(self) -> str:
@@ -126,10 +129,6 @@ class StackedDigitsRecipe(ImageRecipe):
         assert isinstance(self.data, StackedDigits)
         return self.data
 
-    def real(self, count: int, random: torch.Generator) -> Tensor:
-        """Draw images of as many digits as are stacked."""
-        return replace(self._digits, stack=self.settings.stack).sample(count, random)
-
 
 @dataclass(frozen=True)
 class BuiltInRecipe:
@@ -139,6 +138,12 @@ class BuiltInRecipe:
     description: str
     settings: Settings
     build: Callable[[Settings], Recipe]
+
+
+@lru_cache(maxsize=8)
+def _stacked(digits: StackedDigits, stack: int) -> StackedDigits:
+    """The digits, that many to an image; the same object for the same ones, so that their judge is kept."""
+    return replace(digits, stack=stack)
 
 
 def _glyphs(settings: Settings) -> Recipe:
