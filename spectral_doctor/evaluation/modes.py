@@ -28,8 +28,9 @@ class Evaluation:
 
     `solid_modes` do not: a mode is solid when its samples *of high quality* are at least a fifth of its fair
     share, the number of *all* samples times its weight. `covered_modes` are counted alike from samples of any quality.
-    `solid_ceiling` is how many a sampler is expected to have that draws all modes by their weights, and has the
-    quality measured.
+    `solid_ceiling` is how many a sampler is expected to have that draws all modes by their weights. Where one sample
+    of high quality makes a mode solid (a thousand modes), it has the quality measured; else, a fifth of the fair share
+    being enough, all its samples are of high quality.
 
     `high_quality_fraction` is the share of samples of high quality (of digits, where they are stacked),
     `real_high_quality` that of real data. Of images there are also `density` and `coverage` in the classifier's
@@ -131,17 +132,21 @@ def least_for_solid(samples: int, weight: float) -> int:
 
 
 def solid_ceiling(samples: int, weights: Sequence[float], quality: float = 1.0) -> float:
-    """How many solid modes n samples are expected to have that are drawn by the modes' weights w, a share q of them of
-    high quality: the sum of P(Binomial(n, w·q) ≥ n·w/5)."""
+    """How many solid modes an even sampler is expected to have: the sum of P(Binomial(n, w) ≥ n·w/5) over weights w.
+
+    Where one sample makes a mode solid, w is multiplied by `quality`: the number of samples of high quality bounds
+    how many modes can be, and not the share that each has of them.
+    """
     return math.fsum(_chance_of_solid(samples, weight, quality) for weight in weights)
 
 
 @lru_cache(maxsize=4096)
 def _chance_of_solid(samples: int, weight: float, quality: float) -> float:
-    chance, below = weight * quality, range(least_for_solid(samples, weight))
+    least = least_for_solid(samples, weight)
+    chance = weight * quality if least == 1 else weight
     if not 0 < chance < 1:
         return float(chance >= 1)
-    return 1 - math.fsum(
+    fewer = math.fsum(
         math.exp(
             math.lgamma(samples + 1)
             - math.lgamma(count + 1)
@@ -149,8 +154,9 @@ def _chance_of_solid(samples: int, weight: float, quality: float) -> float:
             + count * math.log(chance)
             + (samples - count) * math.log1p(-chance)
         )
-        for count in below
+        for count in range(least)
     )
+    return max(1 - fewer, 0.0)
 
 
 def _solid(counts: Sequence[int], samples: int, weights: Sequence[float]) -> int:
