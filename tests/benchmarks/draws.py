@@ -91,7 +91,7 @@ def _driven(source: random.Random, rate: float, phased: bool, slow: bool) -> dic
         "loss": source.choice(("hinge", "logistic", "logistic", "least-squares")),
         "learning_rate_discriminator": round(rate, 6),
         "learning_rate_generator": round(rate * ratio, 6),
-        "beta1": source.choice((0.0, 0.0, 0.5) if phased else (0.0, 0.0, 0.5, 0.5, 0.9)),
+        "beta1": source.choice((0.0, 0.0, 0.0 if slow else 0.5) if phased else (0.0, 0.0, 0.5, 0.5, 0.9)),
         "beta2": source.choice((0.9, 0.99, 0.999)),
         "n_dis": 1,
     }
@@ -101,7 +101,7 @@ def _later(source: random.Random, kind: str, chosen: dict[str, object]) -> dict[
     """What changes for good: the generator hurries, in one run of five both networks do, without a penalty any more."""
     hurried = {
         ("ring", False): (0.02, 0.03, 0.04),
-        ("ring", True): (0.01, 0.015, 0.02, 0.03),
+        ("ring", True): (0.006, 0.01, 0.015, 0.02),
         ("image", False): (0.02, 0.04, 0.08),
         ("image", True): (0.04, 0.08, 0.12),
     }[kind if kind == "ring" else "image", bool(chosen["spectral_norm"])]
