@@ -33,9 +33,10 @@ def alone(evaluation: Evaluation) -> Outcome:
     return outcomes([evaluation])[0]
 
 
-def scored(modes: float, quality: float) -> Evaluation:
+def scored(modes: float, quality: float, covered: float = 1.0) -> Evaluation:
     """An evaluation with these shares."""
-    return Evaluation(100, 100, 100, quality, 0.0, 0.0, (), solid_modes=round(100 * modes), solid_ceiling=100.0)
+    solid, covering = round(100 * modes), round(100 * covered)
+    return Evaluation(100, 100, 100, quality, 0.0, 0.0, (), solid, covering, 100.0)
 
 
 @pytest.mark.parametrize("name", MIXTURES)
@@ -121,6 +122,17 @@ def test_of_images_only_real_data_is_healthy(digits: StackedDigits) -> None:
 def test_one_checkpoint_is_judged_by_the_rule(modes: float, quality: float, expected: Outcome) -> None:
     """At its edges, from below."""
     assert alone(scored(modes, quality)) is expected
+
+
+@pytest.mark.parametrize(
+    ("modes", "covered", "expected"), [(0.4, 0.49, L), (0.4, 0.5, P), (0.6, 0.4, P), (0.9, 0.4, P), (0.0, 0.1, L)]
+)
+def test_fair_quality_is_imprecise_unless_few_modes_are_covered(
+    modes: float, covered: float, expected: Outcome
+) -> None:
+    """Few of both is lost; with poor quality neither."""
+    assert alone(scored(modes, 0.3, covered)) is expected
+    assert alone(scored(modes, 0.1, covered)) is N
 
 
 @pytest.mark.parametrize(

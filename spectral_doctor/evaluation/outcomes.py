@@ -1,14 +1,15 @@
 """What a checkpoint's samples come to, and a whole run: the one rule that corpus, benchmarks and README use.
 
-Two shares are read from an `Evaluation`: *modes*, the solid modes over what an even sampler of that quality would
-have, and *quality*, the share of samples of high quality over that of real data. Each stands at a level, and is slow
-to leave it (hysteresis): it rises to a level at one share and falls from it at a lower one.
+Three shares are read from an `Evaluation`: *modes*, the solid modes over what an even sampler would have; *quality*,
+the share of samples of high quality over that of real data; *coverage*, the share of modes that hold a fifth of their
+fair share of samples of any quality. Each stands at a level, and is slow to leave it (hysteresis): it rises to a level
+at one share and falls from it at a lower one.
 
-    modes     MANY  from 0.7, until below 0.5;    else FEW
-    quality   GOOD  from 0.4, until below 0.25;   FAIR from 0.2, until below 0.1;   else POOR
+    modes, coverage   MANY  from 0.7, until below 0.5;    else FEW
+    quality           GOOD  from 0.4, until below 0.25;   FAIR from 0.2, until below 0.1;   else POOR
 
-A run's first checkpoint has no level to keep: with modes from 0.5 to 0.7 it is UNCLEAR, and of two levels of quality
-it has the lower. Within a run both shares are first the median of three checkpoints, the one that is judged and its
+A run's first checkpoint has no level to keep: with a share from 0.5 to 0.7 it is UNCLEAR, and of two levels of quality
+it has the lower. Within a run each share is first the median of three checkpoints, the one that is judged and its
 neighbours (at an end of the run the two next to it): a generator that hops from mode to mode passes between them.
 """
 
@@ -59,9 +60,11 @@ class _Quality(Enum):
 
 @dataclass(frozen=True)
 class _Standing:
-    """Where a run stands after a checkpoint: many modes (None: cannot be told), quality, and whether it has learnt."""
+    """Where a run stands after a checkpoint: many modes solid and covered (None: cannot be told), quality, and
+    whether it has learnt."""
 
     many: bool | None = None
+    covering: bool | None = None
     quality: _Quality = _Quality.POOR
     learnt: bool = False
 
@@ -73,14 +76,16 @@ def outcomes(evaluations: Sequence[Evaluation], steps: Sequence[int] = ()) -> tu
     quality in a run that has not learnt before; it has learnt once quality was good with more than few modes.
     CONSTANT: the samples' standard deviation is under a thousandth of real data's. DIVERGED: samples that are not
     finite or lie three times as far out as real data, or poor quality in a run that had learnt. With good quality
-    HEALTHY is many modes and MODES LOST few. IMPRECISE is fair quality, UNCLEAR good quality with modes that cannot
-    be told many or few. Raises `ValueError` where an evaluation has no solid modes or no quality.
+    HEALTHY is many modes, MODES LOST few, and UNCLEAR what cannot be told. Fair quality is IMPRECISE, unless few
+    modes are covered at all: then MODES LOST. Raises `ValueError` where an evaluation has no solid modes or no quality.
     """
     untrained = list(steps[:1]) == [0]
     judged = evaluations[1:] if untrained else evaluations
     standing, found = _Standing(), [Outcome.NEVER_LEARNT] if untrained else []
-    for modes, quality, evaluation in zip(*smoothed([shares(item) for item in judged]), judged, strict=True):
-        standing = _moved(standing, modes, quality)
+    rows = [_three_shares(item) for item in judged]
+    columns = [smoothed([row[axis] for row in rows]) for axis in range(3)]
+    for modes, quality, covered, evaluation in zip(*columns, judged, strict=True):
+        standing = _moved(standing, modes, quality, covered)
         found.append(_outcome(standing, evaluation))
     return tuple(found)
 
@@ -111,22 +116,28 @@ def shares(evaluation: Evaluation) -> tuple[float, float]:
     return modes, min(quality / (evaluation.real_high_quality or 1.0), 1.0)
 
 
-def smoothed(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """Modes and quality of a run, each the median of three checkpoints; of fewer, themselves."""
-    columns = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if len(pairs) < 3:
-        return columns
-    starts = [min(max(position - 1, 0), len(pairs) - 3) for position in range(len(pairs))]
-    modes, quality = ([median(column[start : start + 3]) for start in starts] for column in columns)
-    return modes, quality
+def smoothed(values: Sequence[float]) -> list[float]:
+    """A run's values, each the median of three checkpoints: itself and its neighbours; of fewer, themselves."""
+    if len(values) < 3:
+        return list(values)
+    starts = [min(max(position - 1, 0), len(values) - 3) for position in range(len(values))]
+    return [median(values[start : start + 3]) for start in starts]
 
 
-def _moved(before: _Standing, modes: float, share: float) -> _Standing:
-    many = before.many if MANY[1] <= modes < MANY[0] else modes >= MANY[0]
+def _three_shares(evaluation: Evaluation) -> tuple[float, float, float]:
+    return *shares(evaluation), (evaluation.covered_modes or 0) / evaluation.modes
+
+
+def _moved(before: _Standing, modes: float, share: float, covered: float) -> _Standing:
+    many, covering = _kept(modes, before.many), _kept(covered, before.covering)
     good = share >= GOOD[before.quality is _Quality.GOOD]
     fair = share >= FAIR[before.quality is not _Quality.POOR]
     quality = _Quality.GOOD if good else _Quality.FAIR if fair else _Quality.POOR
-    return _Standing(many, quality, before.learnt or (good and many is not False))
+    return _Standing(many, covering, quality, before.learnt or (good and many is not False))
+
+
+def _kept(share: float, before: bool | None) -> bool | None:
+    return before if MANY[1] <= share < MANY[0] else share >= MANY[0]
 
 
 def _outcome(standing: _Standing, evaluation: Evaluation) -> Outcome:
@@ -138,5 +149,5 @@ def _outcome(standing: _Standing, evaluation: Evaluation) -> Outcome:
     if standing.quality is _Quality.POOR:
         return Outcome.DIVERGED if standing.learnt else Outcome.NEVER_LEARNT
     if standing.quality is _Quality.FAIR:
-        return Outcome.IMPRECISE
+        return Outcome.MODES_LOST if standing.many is standing.covering is False else Outcome.IMPRECISE
     return {True: Outcome.HEALTHY, False: Outcome.MODES_LOST, None: Outcome.UNCLEAR}[standing.many]
