@@ -11,14 +11,6 @@ from typing import TYPE_CHECKING, Any
 from spectral_doctor.version import __version__
 
 if TYPE_CHECKING:
-    from spectral_doctor.checkpoints import load_checkpoint
-    from spectral_doctor.checkpoints.records import (
-        Checkpoint,
-        Discriminator,
-        LayerWeight,
-        LeftOut,
-        SkippedLayer,
-    )
     from spectral_doctor.compensation import DynamicCompensation, StaticCompensation, compensate
     from spectral_doctor.diagnosis.records import Diagnosis, Thresholds, Verdict
     from spectral_doctor.diagnosis.rules import diagnose
@@ -32,7 +24,10 @@ if TYPE_CHECKING:
         remove_spectral_regularization,
         spectral_regularization,
     )
-    from spectral_doctor.spectrum import Spectrum, singular_values, spectrum_of, weight_matrices
+    from spectral_doctor.records import LeftOut, SkippedLayer, Spectrum
+    from spectral_doctor.spectrum import singular_values, spectrum_of, weight_matrices
+    from spectral_doctor.state_dicts.loading import Checkpoint, Discriminator, load_checkpoint
+    from spectral_doctor.state_dicts.matrices import LayerWeight
     from spectral_doctor.trajectory.history import read_history
     from spectral_doctor.trajectory.monitor import SpectralMonitor
     from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
@@ -41,24 +36,24 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BaseRecipe": "gan.recipes",
-    "Checkpoint": "checkpoints.records",
+    "Checkpoint": "state_dicts.loading",
     "Diagnosis": "diagnosis.records",
-    "Discriminator": "checkpoints.records",
+    "Discriminator": "state_dicts.loading",
     "DoctorError": "errors",
     "DynamicCompensation": "compensation",
     "Evaluation": "evaluation",
     "Inspection": "inspection",
     "LayerTrajectory": "trajectory.records",
-    "LayerWeight": "checkpoints.records",
-    "LeftOut": "checkpoints.records",
+    "LayerWeight": "state_dicts.matrices",
+    "LeftOut": "records",
     "Recipe": "gan.recipes",
     "Reconstruction": "veegan.records",
     "Settings": "gan.settings",
-    "SkippedLayer": "checkpoints.records",
+    "SkippedLayer": "records",
     "SpectralMonitor": "trajectory.monitor",
     "SpectralRegularizer": "parametrizations",
     "SpectralTrajectory": "trajectory.records",
-    "Spectrum": "spectrum",
+    "Spectrum": "records",
     "StaticCompensation": "compensation",
     "Thresholds": "diagnosis.records",
     "Verdict": "diagnosis.records",
@@ -67,7 +62,7 @@ _HOMES = {
     "diagnose": "diagnosis.rules",
     "examine_generator": "veegan.reconstruction",
     "inspect_paths": "inspection",
-    "load_checkpoint": "checkpoints",
+    "load_checkpoint": "state_dicts.loading",
     "read_history": "trajectory.history",
     "remove_spectral_regularization": "parametrizations",
     "singular_values": "spectrum",

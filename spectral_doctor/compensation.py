@@ -5,16 +5,17 @@ Liu, Tang, Zhou & Qiu, *Spectral Regularization for Combating Mode Collapse in G
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from spectral_doctor.errors import CompensationError
-from spectral_doctor.spectrum import Spectrum, with_singular_values
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import MatrixT, with_singular_values
 
 Sigma = NDArray[np.float64]
 
@@ -34,10 +35,10 @@ class Compensation(Protocol):
 
 @dataclass(frozen=True)
 class StaticCompensation:
-    """Raise the first i = round(fraction·r) singular values to σ_1 (section 3.2; i at least 1).
+    """Raise the first i = ⌊fraction·r⌋ singular values to σ_1 (section 3.2; i at least 1).
 
-    ΔD = diag(0, σ_1 − σ_2, …, σ_1 − σ_i, 0, …, 0), r = min(n_out, n_in). The official code takes i = r // 2
-    and rescales to σ_1 = 1 afterwards, which is `scale=1.0`.
+    ΔD = diag(0, σ_1 − σ_2, …, σ_1 − σ_i, 0, …, 0), r = min(n_out, n_in). The official code takes i = r // 2,
+    which is `fraction=0.5`, and rescales to σ_1 = 1 afterwards, which is `scale=1.0`.
 
     Raises `CompensationError` where the fraction is not between 0 and 1, or the scale not positive.
     """
@@ -52,7 +53,8 @@ class StaticCompensation:
 
     def count(self, rank: int) -> int:
         """i, how many singular values of a matrix of that rank become σ_1."""
-        return max(1, round(self.fraction * rank))
+        # A product such as 0.29·100 = 28.999…96 means 29.
+        return max(1, math.floor(self.fraction * rank * (1 + 4 * np.finfo(np.float64).eps)))
 
     def floor(self, rank: int) -> Sigma:
         """1 for the first i, 0 behind."""
@@ -90,10 +92,10 @@ class DynamicCompensation:
 
 
 @dataclass(frozen=True, eq=False)
-class Compensated:
+class Compensated(Generic[MatrixT]):
     """A matrix (n_out, n_in) after compensation, in its own type, and its spectra before and after."""
 
-    matrix: Tensor
+    matrix: MatrixT
     before: Spectrum
     after: Spectrum
 
@@ -115,12 +117,23 @@ def raised(sigma: Sigma, compensation: Compensation) -> Sigma:
     return lifted
 
 
-def compensate(matrix: Tensor, compensation: Compensation) -> Compensated:
+def compensate(matrix: MatrixT, compensation: Compensation) -> Compensated[MatrixT]:
     """Apply a compensation to a matrix (n_out, n_in): W' = U diag(σ') Vᵀ with the singular vectors of W.
+
+    The result is a NumPy array or a PyTorch tensor as the matrix is, in its type.
 
     Raises `CompensationError`, and what `singular_values` raises.
     """
-    result, before, after = with_singular_values(matrix, lambda sigma: raised(sigma, compensation))
+    return compensate_by(matrix, lambda _: compensation)
+
+
+def compensate_by(matrix: MatrixT, choose: Callable[[Spectrum], Compensation]) -> Compensated[MatrixT]:
+    """Apply the compensation that is chosen by the matrix' own spectrum, with one decomposition for both."""
+
+    def change(sigma: Sigma) -> Sigma:
+        return raised(sigma, choose(Spectrum(tuple(sigma.tolist()))))
+
+    result, before, after = with_singular_values(matrix, change)
     return Compensated(result, Spectrum(tuple(before.tolist())), Spectrum(tuple(after.tolist())))
 
 

@@ -3,7 +3,10 @@
     DoctorError
     ├── UsageError                   the request cannot be carried out as asked
     │   ├── MissingPath
-    │   └── UnknownDiscriminator
+    │   ├── UnknownDiscriminator
+    │   ├── NoObservations
+    │   ├── MissingExtra
+    │   └── OutputNotWritable
     ├── NothingToExamine             everything was read, and there was nothing to examine
     │   ├── NoCheckpoints
     │   ├── GeneratorOnly
@@ -24,8 +27,10 @@ A constructor takes the facts and writes the sentence. Names that come from a fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+EXPORT = "export the discriminator's weights as safetensors, .npz or a torch state_dict"
 
 
 def printable(text: object) -> str:
@@ -74,6 +79,30 @@ class UnknownDiscriminator(UsageError):
         )
 
 
+class NoObservations(UsageError):
+    """A series without a checkpoint was to be diagnosed."""
+
+    def __init__(self, discriminator: str) -> None:
+        super().__init__(
+            f"{printable(discriminator)}: nothing has been observed yet; a diagnosis needs one checkpoint or more."
+        )
+
+
+class MissingExtra(UsageError, ImportError):
+    """A library is needed that is not installed; `what` needs it, `install` is what pip is to install."""
+
+    def __init__(self, what: str, library: str, install: str) -> None:
+        super().__init__(f"{what} needs {library}: pip install {install}")
+
+
+class OutputNotWritable(UsageError):
+    """A place that was named for a result cannot be written: its folder is missing, read-only or full."""
+
+    def __init__(self, path: Path | str, error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        super().__init__(f"{printable(path)}: it cannot be written there ({printable(reason)}); name another place.")
+
+
 class NothingToExamine(DoctorError):
     """Everything was read, and there was nothing to examine; `reason` is the short form for a list."""
 
@@ -93,11 +122,18 @@ class NoWeights(NothingToExamine):
 
 
 class NoCheckpoints(NothingToExamine):
-    """No file among those given is a checkpoint."""
+    """No file among those given is a checkpoint that is read here.
 
-    def __init__(self, paths: Iterable[Path | str], left_out: int) -> None:
-        seen = f"{left_out} file{'' if left_out == 1 else 's'} looked at" if left_out else "no file there"
-        super().__init__(f"{listed(paths)}: no checkpoint found ({seen}).")
+    `unread` counts, by format, the files that may hold weights and are not read; `others` the rest that was looked at.
+    """
+
+    def __init__(self, paths: Iterable[Path | str], others: int, unread: Mapping[str, int] | None = None) -> None:
+        seen = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in (unread or {}).items()]
+        parts = [f"{', '.join(seen)}: not read by spectral-doctor; {EXPORT}"] if seen else []
+        if others or not seen:
+            number = f"{others} {'other ' if seen else ''}file{'' if others == 1 else 's'} looked at"
+            parts.append(number if others else "no file there")
+        super().__init__(f"{listed(paths)}: no checkpoint found ({'; '.join(parts)}).")
 
 
 class GeneratorOnly(NothingToExamine):
@@ -125,30 +161,32 @@ class NoDiscriminator(NothingToExamine):
 
 
 class CheckpointError(DoctorError):
-    """A file that cannot be used."""
+    """A file that cannot be used: `path` is which, `reason` the rest of the sentence, which other files may share."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        self.path, self.reason = str(path), reason
+        super().__init__(f"{printable(path)}: {reason}")
 
 
 class UnreadableCheckpoint(CheckpointError):
     """A file is torn, empty, or not a checkpoint at all."""
 
     def __init__(self, path: Path | str, reason: str, remedy: str = "") -> None:
-        super().__init__(f"{printable(path)}: cannot be read: {printable(reason)}.{_sentence(remedy)}")
+        super().__init__(path, f"cannot be read: {printable(reason)}.{_sentence(remedy)}")
 
 
 class UnsafeCheckpoint(CheckpointError):
     """A file asks for more than tensors and plain values, so it was not loaded."""
 
     def __init__(self, path: Path | str, refused: str, remedy: str) -> None:
-        super().__init__(f"{printable(path)}: refused: {printable(refused)}. {printable(remedy)}")
+        super().__init__(path, f"refused: {printable(refused)}. {printable(remedy)}")
 
 
 class UnsupportedCheckpoint(CheckpointError):
     """A file is of a known format that this version does not open."""
 
     def __init__(self, path: Path | str, format_name: str, remedy: str) -> None:
-        super().__init__(
-            f"{printable(path)}: {printable(format_name)}, which this version does not open. {printable(remedy)}"
-        )
+        super().__init__(path, f"{printable(format_name)}, which this version does not open. {printable(remedy)}")
 
 
 class UnwritableCheckpoint(CheckpointError):
@@ -156,7 +194,7 @@ class UnwritableCheckpoint(CheckpointError):
 
     def __init__(self, path: Path | str, format_name: str, remedy: str) -> None:
         super().__init__(
-            f"{printable(path)}: {printable(format_name)}, which can be examined and not rewritten. {printable(remedy)}"
+            path, f"{printable(format_name)}, which can be examined and not rewritten. {printable(remedy)}"
         )
 
 

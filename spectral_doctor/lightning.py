@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from torch import nn
-
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.diagnosis.rules import diagnose
-from spectral_doctor.errors import UsageError, printable
-from spectral_doctor.parametrizations.regularizer import SpectralRegularizer
-from spectral_doctor.trajectory.monitor import SpectralMonitor
+from spectral_doctor.errors import MissingExtra, UsageError, printable
 
 try:
-    from lightning.pytorch import Callback, LightningModule, Trainer
-except ImportError:
-    from pytorch_lightning import Callback, LightningModule, Trainer
+    from torch import nn
+
+    try:
+        from lightning.pytorch import Callback, LightningModule, Trainer
+    except ImportError:
+        from pytorch_lightning import Callback, LightningModule, Trainer
+except ImportError as error:
+    raise MissingExtra("spectral_doctor.lightning", "Lightning", "'spectral-doctor[lightning]'") from error
+
+from spectral_doctor.parametrizations.projection import SpectralRegularizer
+from spectral_doctor.trajectory.monitor import SpectralMonitor
 
 
 class SpectralDoctor(Callback):  # type: ignore[misc]
@@ -56,7 +60,7 @@ class SpectralDoctor(Callback):  # type: ignore[misc]
     @property
     def diagnosis(self) -> Diagnosis:
         """The verdict on what was observed so far; raises `UsageError` before the first observation."""
-        if self.monitor is None or not self.monitor.trajectory.steps:
+        if self.monitor is None or not self.monitor.steps:
             raise UsageError("nothing has been observed yet: the diagnosis is there after the first batch.")
         return diagnose(self.monitor.trajectory)
 

@@ -3,92 +3,96 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from spectral_doctor.arrays import LARGEST_DENSE, Array, Live, values_of
+from spectral_doctor.elements import Values
 from spectral_doctor.errors import NonFiniteWeight, WeightError
+from spectral_doctor.records import Spectrum
+from spectral_doctor.threads import one_blas_thread, side_by_side
 
-PLATEAU_LEVEL = 0.9
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Weight = Array | Values | Tensor
+MatrixT = TypeVar("MatrixT")
+
 GRAM_FLOOR = 1e-6
 VECTOR_FLOOR = 1e-4
 LARGEST_SHORT_SIDE = 16_384
 SMALLEST_TRACE, LARGEST_TRACE = 1e-200, 1e200
-LARGEST_DENSE_NUMEL = 2**30
+# A block of the long side is widened at a time: 32 MiB, or 1024 columns where those are more.
+BLOCK_NUMEL, BLOCK_COLUMNS = 2**22, 1024
+TIED = 1 - 1e-6
 
 
 @dataclass(frozen=True)
-class Spectrum:
-    """The singular values of one weight matrix, descending: σ_1 ≥ … ≥ σ_r, r = min(n_out, n_in).
+class Measured:
+    """What one pass over a weight matrix tells.
 
-    A zero matrix has σ_1 = 0; its relative spectrum and all its statistics are then 0.
+    `spectrum` is None where `non_finite` values made one impossible; `at_bound` is the share of entries that are as
+    large as the largest, see `share_at_bound`.
     """
 
-    values: tuple[float, ...]
+    spectrum: Spectrum | None
+    non_finite: int = 0
+    at_bound: float = 0.0
+
+
+class Readable(Protocol):
+    """A weight matrix that is not read yet; `coarse` where its values are few, as 8-bit ones are."""
 
     @property
-    def size(self) -> int:
-        """r, the number of singular values (the rank that the shape allows)."""
-        return len(self.values)
+    def matrix_shape(self) -> tuple[int, int]:
+        """(n_out, n_in)."""
+        ...
 
     @property
-    def sigma_max(self) -> float:
-        """σ_1, the spectral norm."""
-        return self.values[0]
+    def coarse(self) -> bool:
+        """Whether many entries meet at the largest by themselves."""
+        ...
 
-    @cached_property
-    def relative(self) -> tuple[float, ...]:
-        """The relative spectrum σ_j/σ_1, the same for a raw and a spectrally normalised weight."""
-        if self.sigma_max == 0.0:
-            return (0.0,) * self.size
-        return tuple(value / self.sigma_max for value in self.values)
-
-    def ratio(self, j: int) -> float:
-        """σ_j/σ_1 with j counted from 1; where the matrix has fewer than j values, that of its last."""
-        return self.relative[min(j, self.size) - 1]
-
-    @property
-    def plateau_width(self) -> float:
-        """The share of singular values above 0.9·σ_1 (papers.md A6: healthy ≥ 0.067, collapsed ≤ 1/r)."""
-        return sum(value > PLATEAU_LEVEL for value in self.relative) / self.size
-
-    @property
-    def stable_rank(self) -> float:
-        """‖W‖_F²/σ_1² = Σ_j (σ_j/σ_1)², between 1 and r (Sanyal, Torr & Dokania, ICLR 2020)."""
-        return math.fsum(value * value for value in self.relative)
-
-    @property
-    def effective_rank(self) -> float:
-        """exp H(p), p_j = σ_j/Σσ, H the entropy in nats; between 1 and r (Roy & Vetterli 2007)."""
-        total = math.fsum(self.relative)
-        if total == 0.0:
-            return 0.0
-        shares = (value / total for value in self.relative if value > 0.0)
-        return math.exp(-math.fsum(share * math.log(share) for share in shares))
+    def read(self) -> Values:
+        """The values; raises `WeightError` where there are none."""
+        ...
 
 
-def dense(weight: Tensor) -> Tensor:
-    """Return a quantised or sparse weight as a plain dense tensor, and any other as it is.
+def spectra_of(matrices: Sequence[Readable]) -> list[Measured | WeightError]:
+    """Measure many weight matrices side by side, the largest first; a `WeightError` stands in its matrix' place.
 
-    Raises `WeightError` where that is impossible, or would take more memory than a weight should.
+    Each is read when its turn comes and let go after it. The results do not depend on how many run at once.
     """
-    if weight.layout == torch.strided and not weight.is_quantized:
-        return weight
-    if weight.numel() > LARGEST_DENSE_NUMEL:
-        raise WeightError(f"a sparse tensor of shape {tuple(weight.shape)} is larger than is made dense here")
+
+    def one(matrix: Readable) -> Measured | WeightError:
+        try:
+            check_size(matrix.matrix_shape)
+            return measured(matrix.read(), coarse=matrix.coarse)
+        except WeightError as error:
+            return error
+
+    return side_by_side(one, matrices, lambda matrix: math.prod(matrix.matrix_shape) * min(matrix.matrix_shape))
+
+
+def measured(matrix: Weight, *, coarse: bool | None = None) -> Measured:
+    """Spectrum, number of values that are not finite, and share at the bound of a matrix (n_out, n_in).
+
+    `coarse` is found out where it is not said. Raises `WeightError` for what has no spectrum at all.
+    """
+    values = _checked(matrix)
+    few = _is_coarse(matrix) if coarse is None else coarse
     try:
-        return weight.dequantize() if weight.is_quantized else weight.to_dense()
-    except RuntimeError as error:
-        raise WeightError(f"a {weight.dtype} tensor in {weight.layout} layout cannot be made dense") from error
+        sigma = _singular_values(values)
+    except NonFiniteWeight as error:
+        return Measured(None, error.count)
+    return Measured(Spectrum(tuple(sigma.tolist())), at_bound=0.0 if few else _share_at_bound(values))
 
 
-def weight_matrices(weight: Tensor, *, output_axis: int = 0, groups: int = 1) -> tuple[Tensor, ...]:
+def weight_matrices(weight: Weight, *, output_axis: int = 0, groups: int = 1) -> tuple[Values, ...]:
     """Reshape a layer's weight into the matrices W (n_out, n_in) whose spectra are reported.
 
     A convolution (out, in/groups, *kernel) becomes one (out/groups, in/groups·∏kernel) matrix a group;
@@ -97,132 +101,180 @@ def weight_matrices(weight: Tensor, *, output_axis: int = 0, groups: int = 1) ->
 
     Raises `WeightError` where the tensor has fewer than two axes, is empty, or does not divide.
     """
-    if weight.ndim < 2:
-        raise WeightError(f"shape {tuple(weight.shape)} has fewer than two axes")
-    if weight.numel() == 0:
-        raise WeightError(f"shape {tuple(weight.shape)} is empty")
-    if weight.shape[0] % groups:
-        raise WeightError(f"shape {tuple(weight.shape)} does not divide into {groups} groups")
-    weight = dense(weight)
-    blocks = weight.chunk(groups, dim=0) if groups > 1 else (weight,)
-    return tuple(block.movedim(output_axis, 0).flatten(1) for block in blocks)
+    check_divides(tuple(weight.shape), groups)
+    values = values_of(weight)
+    blocks = np.split(values, groups, axis=0) if groups > 1 else [values]
+    return tuple(np.moveaxis(block, output_axis, 0).reshape(block.shape[output_axis], -1) for block in blocks)
 
 
-def singular_values(matrix: Tensor) -> NDArray[np.float64]:
+def check_divides(shape: tuple[int, ...], groups: int = 1) -> None:
+    """Raise `WeightError` where a weight of that shape is no matrix, or not one a group."""
+    if len(shape) < 2:
+        raise WeightError(f"shape {shape} has fewer than two axes")
+    if math.prod(shape) == 0:
+        raise WeightError(f"shape {shape} is empty")
+    if shape[0] % groups:
+        raise WeightError(f"shape {shape} does not divide into {groups} groups")
+
+
+def check_size(shape: tuple[int, ...]) -> None:
+    """Raise `WeightError` where a matrix of that shape has no values, or too many."""
+    if math.prod(shape) == 0:
+        raise WeightError(f"shape {shape} is empty")
+    if math.prod(shape) > LARGEST_DENSE or min(shape) > LARGEST_SHORT_SIDE:
+        raise WeightError(f"a {shape[0]}×{shape[1]} matrix is larger than is decomposed here")
+
+
+def singular_values(matrix: Weight) -> NDArray[np.float64]:
     """All singular values of a matrix (n_out, n_in), descending, in float64.
 
-    σ = √eig(W Wᵀ), the Gram matrix formed in float64 on the short side. That loses the values below
-    about 1e-8·σ_1, so where the smallest is under 1e-6·σ_1 all are taken again from the SVD of the R of
-    a QR factorisation. Absolute error at most a few 1e-8·σ_1 on the first way, 1e-15·σ_1 on the second.
+    σ = √eig(W Wᵀ), the Gram matrix formed in float64 on the short side, block by block of the long side. That
+    loses the values below about 1e-8·σ_1, so where the smallest is under 1e-6·σ_1 all are taken again from the SVD
+    of the R of a QR factorisation. Absolute error at most a few 1e-8·σ_1 on the first way, 1e-15·σ_1 on the second.
 
-    Raises `NonFiniteWeight` on NaN or infinity (which `torch.linalg.svdvals` can hide: pytorch #187759)
-    and `WeightError` on a tensor without data, or one too large to densify.
+    Takes a NumPy array, a stored array or a PyTorch tensor. Raises `NonFiniteWeight` on NaN or infinity (which
+    `torch.linalg.svdvals` can hide: pytorch #187759) and `WeightError` on a tensor without data, or too large.
     """
-    array = _as_float64(matrix)
-    wide = array if array.shape[0] <= array.shape[1] else array.T
-    gram = _gram(wide)
-    exponent = 0
-    # The trace holds the square of every value, so it also tells NaN, overflow and underflow at no cost.
-    trace = float(np.trace(gram).real)
-    if not SMALLEST_TRACE < trace < LARGEST_TRACE:
-        wide, exponent = _scaled(wide)
-        gram = _gram(wide)
-    sigma = np.sqrt(np.clip(np.linalg.eigvalsh(gram)[::-1], 0.0, None))
-    if sigma[-1] < GRAM_FLOOR * sigma[0]:
-        triangle = np.linalg.qr(wide.conj().T, mode="r")
-        sigma = np.linalg.svd(triangle, compute_uv=False)
-    values: NDArray[np.float64] = np.ldexp(sigma, exponent)
-    return values
+    return _singular_values(_checked(matrix))
 
 
-def singular_system(matrix: Tensor) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[Any]]:
+def singular_system(matrix: Weight) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[Any]]:
     """U (n_out, r), σ (r,) descending and V (n_in, r) in float64 with W = U diag(σ) Vᵀ.
 
     From the Gram matrix of the short side; the vectors of the long side are then W's image divided by σ_j, so
     where values fall below 1e-4·σ_1, and for weights stored in float64, the SVD of W itself is taken: both ways
     err less than the stored weight's own rounding. Raises what `singular_values` raises.
     """
-    array = _as_float64(matrix)
-    scaled, exponent = _scaled(array)
+    values = _checked(matrix)
+    exact = values.dtype in (np.float64, np.complex128)
+    scaled, exponent = _scaled(_wide(values))
     wide = scaled if scaled.shape[0] <= scaled.shape[1] else scaled.conj().T
-    squares, short = np.linalg.eigh(_gram(wide))
-    sigma = np.sqrt(np.clip(squares[::-1], 0.0, None))
-    if sigma[-1] <= VECTOR_FLOOR * sigma[0] or matrix.dtype in (torch.float64, torch.complex128):
-        left, sigma, right = np.linalg.svd(wide, full_matrices=False)
-        short, long = left, right.conj().T
-    else:
-        short = short[:, ::-1].copy()
-        long = (wide.conj().T @ short) / sigma
-    values: NDArray[np.float64] = np.ldexp(sigma, exponent)
-    return (short, values, long) if wide is scaled else (long, values, short)
+    with one_blas_thread():
+        squares, short = np.linalg.eigh(_gram(wide))
+        sigma = np.sqrt(np.clip(squares[::-1], 0.0, None))
+        if sigma[-1] <= VECTOR_FLOOR * sigma[0] or exact:
+            left, sigma, right = np.linalg.svd(wide, full_matrices=False)
+            short, long = left, right.conj().T
+        else:
+            short = short[:, ::-1].copy()
+            long = (wide.conj().T @ short) / sigma
+    result: NDArray[np.float64] = np.ldexp(sigma, exponent)
+    return (short, result, long) if wide is scaled else (long, result, short)
 
 
 def with_singular_values(
-    matrix: Tensor, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]:
+    matrix: MatrixT, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> tuple[MatrixT, NDArray[np.float64], NDArray[np.float64]]:
     """Change the singular values of a matrix and nothing else: W + U diag(σ' − σ) Vᵀ.
 
-    Returns the new matrix in the type of the old one, σ and σ' = change(σ). What is not changed keeps its bits,
-    for only the difference is added. Raises what `singular_values` raises.
+    Returns the new matrix, a NumPy array or a PyTorch tensor as the old one is, in its type; σ; and σ' = change(σ).
+    What is not changed keeps its bits, for only the difference is added. Raises what `singular_values` raises.
     """
-    left, sigma, right = singular_system(matrix)
+    given = cast("Values | Tensor", matrix)
+    left, sigma, right = singular_system(given)
     target = change(sigma)
     moved = target != sigma
     if not moved.any():
-        return matrix.clone(), sigma, target
-    difference = (left[:, moved] * (target - sigma)[moved]) @ right[:, moved].conj().T
-    changed = torch.from_numpy(np.ascontiguousarray(_as_float64(matrix) + difference))
-    return changed.to(device=matrix.device, dtype=matrix.dtype), sigma, target
+        copy = given.copy() if isinstance(given, np.ndarray) else given.detach().clone()
+        return cast(MatrixT, copy), sigma, target
+    with one_blas_thread():
+        difference = (left[:, moved] * (target - sigma)[moved]) @ right[:, moved].conj().T
+    changed = np.ascontiguousarray(_wide(values_of(given)) + difference)
+    if isinstance(given, np.ndarray):
+        return cast(MatrixT, changed.astype(given.dtype, copy=False)), sigma, target
+    from torch import from_numpy
+
+    return cast(MatrixT, from_numpy(changed).to(device=given.device, dtype=given.dtype)), sigma, target
 
 
-def share_at_bound(matrix: Tensor) -> float:
+def share_at_bound(matrix: Weight) -> float:
     """The share of entries that are as large as the largest: 0 as a rule, far more where weights were clipped.
 
     0 for a zero matrix and for types narrower than 16 bits, whose few values meet at the largest by themselves.
     """
-    if matrix.is_meta or matrix.numel() == 0 or matrix.layout != torch.strided or matrix.is_quantized:
+    if math.prod(matrix.shape) == 0 or _is_coarse(matrix):
         return 0.0
-    if not (matrix.is_floating_point() and matrix.element_size() >= 2):
+    try:
+        return _share_at_bound(values_of(matrix))
+    except WeightError:
         return 0.0
-    size = matrix.detach().abs()
-    largest = size.max()
-    ties = int((size >= largest * (1 - 1e-6)).sum()) - 1
-    return ties / size.numel() if largest > 0 else 0.0
 
 
-def spectrum_of(matrix: Tensor) -> Spectrum:
+def spectrum_of(matrix: Weight) -> Spectrum:
     """Return the `Spectrum` of a matrix (n_out, n_in); raises what `singular_values` raises."""
     return Spectrum(tuple(singular_values(matrix).tolist()))
 
 
-def _as_float64(matrix: Tensor) -> NDArray[np.inexact[Any]]:
-    if matrix.is_meta:
-        raise WeightError("a meta tensor: the file holds its shape and no values")
-    if matrix.numel() == 0:
-        raise WeightError(f"shape {tuple(matrix.shape)} is empty")
-    if matrix.numel() > LARGEST_DENSE_NUMEL or min(matrix.shape) > LARGEST_SHORT_SIDE:
-        raise WeightError(f"a {matrix.shape[0]}×{matrix.shape[1]} matrix is larger than is decomposed here")
-    matrix = dense(matrix)
-    if not (matrix.is_floating_point() or matrix.is_complex()):
-        raise WeightError(f"{matrix.dtype} values are not a weight")
-    return _widened(matrix.detach().cpu().contiguous())
+def _is_coarse(matrix: Weight) -> bool:
+    if isinstance(matrix, np.ndarray):
+        return matrix.dtype.itemsize < 2
+    return (matrix if isinstance(matrix, Array) else Live(matrix)).coarse
 
 
-def _widened(matrix: Tensor) -> NDArray[np.inexact[Any]]:
-    if matrix.dtype in (torch.float64, torch.complex128):
-        return np.asarray(matrix.numpy())
-    if matrix.is_complex():
-        return np.asarray(matrix.to(torch.complex128).numpy())
-    if matrix.dtype not in (torch.float32, torch.float16):
-        matrix = matrix.to(torch.float32)  # exact: bfloat16 and fp8 are narrower
-    # numpy widens here, for torch's threads would still be spinning on the cores when BLAS starts.
-    return matrix.numpy().astype(np.float64)
+def _share_at_bound(values: Values) -> float:
+    if values.dtype.kind != "f":
+        return 0.0
+    largest = max(float(values.max()), -float(values.min()))
+    if not 0.0 < largest < math.inf:
+        return 0.0
+    limit = largest * TIED
+    ties = sum(
+        int(np.count_nonzero(block >= limit)) + int(np.count_nonzero(block <= -limit)) for block in _blocks(values)
+    )
+    return (ties - 1) / values.size
 
 
-def _gram(wide: NDArray[np.inexact[Any]]) -> NDArray[np.inexact[Any]]:
+def _checked(matrix: Weight) -> Values:
+    """The values of a matrix that can be decomposed."""
+    check_size(tuple(matrix.shape))
+    values = values_of(matrix)
+    if values.dtype.kind not in "fc":
+        raise WeightError(f"{values.dtype.name} values are not a weight")
+    return values
+
+
+def _singular_values(values: Values) -> NDArray[np.float64]:
+    short_first = values if values.shape[0] <= values.shape[1] else values.T
+    exponent = 0
+    with one_blas_thread():
+        gram = _gram(short_first)
+        # The trace holds the square of every value, so it also tells NaN, overflow and underflow at no cost.
+        trace = float(np.trace(gram).real)
+        if not SMALLEST_TRACE < trace < LARGEST_TRACE:
+            short_first, exponent = _scaled(_wide(short_first))
+            gram = _gram(short_first)
+        sigma = np.sqrt(np.clip(np.linalg.eigvalsh(gram)[::-1], 0.0, None))
+        if sigma[-1] < GRAM_FLOOR * sigma[0]:
+            triangle = np.linalg.qr(_wide(short_first).conj().T, mode="r")
+            sigma = np.linalg.svd(triangle, compute_uv=False)
+    result: NDArray[np.float64] = np.ldexp(sigma, exponent)
+    return result
+
+
+def _wide(values: Values) -> NDArray[np.inexact[Any]]:
+    kind = np.complex128 if values.dtype.kind == "c" else np.float64
+    wide: NDArray[np.inexact[Any]] = values.astype(kind, order="K", copy=False)
+    return wide
+
+
+def _blocks(short_first: Values) -> Iterator[Values]:
+    """Pieces of the long, second axis, so that a whole weight is never widened at once."""
+    rows, columns = short_first.shape
+    step = max(BLOCK_COLUMNS, BLOCK_NUMEL // rows)
+    for start in range(0, columns, step):
+        yield short_first[:, start : start + step]
+
+
+def _gram(short_first: Values) -> NDArray[np.inexact[Any]]:
+    gram: NDArray[np.inexact[Any]] | None = None
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        # numpy takes A @ A.T for a symmetric product, half the work of a general one; a conjugate copy hides it.
-        gram: NDArray[np.inexact[Any]] = wide @ (wide.conj().T if np.iscomplexobj(wide) else wide.T)
+        for block in _blocks(short_first):
+            wide = _wide(block)
+            # numpy takes A @ A.T for a symmetric product, half the work of a general one; a conjugate copy hides it.
+            product = wide @ (wide.conj().T if np.iscomplexobj(wide) else wide.T)
+            gram = product if gram is None else np.add(gram, product, out=gram)
+            del wide, product  # before the next block is widened
+    assert gram is not None
     return gram
 
 

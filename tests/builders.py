@@ -8,15 +8,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints.records import StepClue
-from spectral_doctor.spectrum import Spectrum
-from spectral_doctor.trajectory.records import (
-    Examination,
+from spectral_doctor.records import (
+    Certainty,
+    CheckpointRef,
     LayerIdentity,
     LayerSpectrum,
-    LayerTrajectory,
-    SpectralTrajectory,
+    SeriesId,
+    Spectrum,
+    StepClue,
 )
+from spectral_doctor.trajectory.records import Examination, LayerTrajectory, SpectralTrajectory
 
 
 def plateau_spectrum(plateau: float, rank: int = 64, sigma_max: float = 1.0, second: float | None = None) -> Spectrum:
@@ -51,12 +52,13 @@ def series(*layers: LayerTrajectory, steps: Sequence[int] | None = None) -> Spec
     count = len(layers[0].spectra)
     numbers = tuple(steps) if steps is not None else tuple(100 * index for index in range(count))
     return SpectralTrajectory(
-        discriminator="netD",
-        why="confirmed: key 'netD'",
+        series=SeriesId("netD"),
+        certainty=Certainty.CONFIRMED,
+        why="key 'netD'",
         steps=numbers,
         step_unit="step",
         step_source="file name",
-        checkpoints=tuple(f"run/netD_{step}.pth" for step in numbers),
+        checkpoints=tuple(CheckpointRef(Path(f"run/netD_{step}.pth")) for step in numbers),
         layers=tuple(layers),
     )
 
@@ -76,10 +78,9 @@ def examination(
         clues = () if step is None else (StepClue("file name", "step", step),)
     return Examination(
         discriminator=name,
-        why="confirmed: key 'netD'",
-        path=f"{folder}/{name}_{step}.pth",
-        run_folder=folder,
-        run_name=name,
+        certainty=Certainty.CONFIRMED,
+        why="key 'netD'",
+        ref=CheckpointRef(Path(f"{folder}/{name}_{step}.pth")),
         modified=modified,
         step_clues=tuple(clues),
         layers=tuple(

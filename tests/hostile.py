@@ -51,6 +51,18 @@ def plain_pickle(path: Path, canary: Path, protocol: int = 4) -> Path:
     return path
 
 
+def only_code_zip(path: Path, canary: Path) -> Path:
+    """A torch zip that is nothing but code."""
+    torch.save({"extra": Canary(canary)}, path)
+    return path
+
+
+def only_code_legacy(path: Path, canary: Path) -> Path:
+    """A legacy torch file that is nothing but code."""
+    torch.save({"extra": Canary(canary)}, path, _use_new_zipfile_serialization=False)
+    return path
+
+
 def npz_with_pickle(path: Path, canary: Path) -> Path:
     """A NumPy archive with an object array that runs code."""
     buffer = io.BytesIO()

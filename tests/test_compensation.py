@@ -20,7 +20,8 @@ from spectral_doctor.compensation import (
     raised,
 )
 from spectral_doctor.errors import CompensationError, NonFiniteWeight
-from spectral_doctor.spectrum import Spectrum, singular_system
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import singular_system
 
 SHAPES = [(1, 1), (1, 5), (5, 1), (2, 2), (3, 3), (3, 27), (8, 2), (27, 3), (16, 16), (12, 40), (40, 12)]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
@@ -43,7 +44,7 @@ def naive_static(weight: NDArray[np.float64], fraction: float) -> NDArray[np.flo
     """W + Σ_{k=2..i} (σ_1 − σ_k) u_k v_kᵀ, term by term."""
     u, s, vt = np.linalg.svd(weight, full_matrices=False)
     result = weight.copy()
-    for k in range(1, max(1, round(fraction * len(s)))):
+    for k in range(1, max(1, int(fraction * len(s) + 1e-9))):
         result += (s[0] - s[k]) * np.outer(u[:, k], vt[k])
     return result
 
@@ -220,3 +221,12 @@ def test_a_weight_that_is_not_finite_is_refused() -> None:
     weight[1, 2] = float("nan")
     with pytest.raises(NonFiniteWeight):
         compensate(weight, StaticCompensation())
+
+
+def test_half_of_an_odd_rank_is_rounded_down_as_in_the_official_code() -> None:
+    """i = r // 2; rounding half to even would give 2, 2, 4, 4 for 3, 5, 7, 9."""
+    half = StaticCompensation(0.5)
+    assert [half.count(rank) for rank in (1, 2, 3, 5, 7, 9, 64)] == [1, 1, 1, 2, 3, 4, 32]
+    assert StaticCompensation(0.29).count(100) == 29  # 0.29·100 is 28.999… in floating point
+    assert [StaticCompensation(1.0).count(rank) for rank in (1, 7, 10_007)] == [1, 7, 10_007]
+    assert StaticCompensation(0.0).count(8) == 1

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spectral_doctor.cli import app
+from tests.test_architecture import LADDER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -108,10 +109,32 @@ def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_package_ladder_in_readme_names_every_room() -> None:
-    """A new room has to be drawn."""
-    rooms = {path.stem for path in (ROOT / "spectral_doctor").iterdir() if not path.name.startswith("_")} - {"py"}
-    section = README.split("## How it is built")[1]
-    assert all(re.search(rf"\b{room}\b", section) for room in rooms)
+    """The drawing is the ladder that the test of imports holds the package to: the same rooms, the same rungs."""
+    assert drawn_rungs(README) == [set(rooms) for rooms in LADDER]
+
+
+def drawn_rungs(text: str) -> list[set[str]]:
+    """The rooms of each line of the drawing; a line that begins with `|` goes on with the rung above it."""
+    drawing = text.split("## How it is built")[1].split("```")[1]
+    rungs: list[set[str]] = []
+    for line in filter(str.strip, drawing.splitlines()):
+        if line.startswith("|"):
+            rungs[-1] |= names_in(line[1:])
+        elif not line.startswith(" "):
+            rungs.append(names_in(line))
+    return rungs
+
+
+def names_in(line: str) -> set[str]:
+    """The rooms that a line of the drawing begins with, before the spaces that part them from what they are."""
+    return {name.removesuffix("/") for name in line.strip().split("  ")[0].split()}
+
+
+def test_a_room_that_is_not_drawn_is_noticed() -> None:
+    """A word of a sentence is no room, and a room in the wrong line is none either."""
+    drawing = "low a/    rooms below: high\n| b       beside it\n          more of b\nhigh/     above\n"
+    text = f"## How it is built\n```\n{drawing}```"
+    assert drawn_rungs(text) == [{"low", "a", "b"}, {"high"}]
 
 
 def test_the_own_gan_in_readme_trains_and_is_inspected(tmp_path: Path) -> None:

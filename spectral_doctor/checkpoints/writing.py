@@ -8,9 +8,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import save
-from torch import Tensor
-
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside the file, flush to disk, rename over it, and flush the folder.
@@ -62,11 +59,6 @@ def write_folder_atomically(path: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _flush_folder(path.parent)
-
-
-def safetensors_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Named tensors as a safetensors file; tensors that share memory are written as copies."""
-    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
 
 
 def _umask() -> int:

@@ -7,10 +7,11 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from importlib.util import find_spec
 
 import typer
 
-from spectral_doctor.errors import CheckpointError, DoctorError, NothingToExamine, UsageError, printable
+from spectral_doctor.errors import CheckpointError, DoctorError, MissingExtra, NothingToExamine, UsageError, printable
 
 
 class ExitCode(IntEnum):
@@ -26,9 +27,14 @@ class ExitCode(IntEnum):
 
 
 @contextmanager
-def speaking_plainly() -> Iterator[None]:
-    """Turn every error of the block into one message on stderr and its exit code."""
+def speaking_plainly(torch_for: str = "") -> Iterator[None]:
+    """Turn every error of the block into one message on stderr and its exit code.
+
+    `torch_for` names what the block is that needs PyTorch; it is not begun where PyTorch is not installed.
+    """
     try:
+        if torch_for:
+            require_torch(torch_for)
         yield
     except DoctorError as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
@@ -51,6 +57,16 @@ def speaking_plainly() -> Iterator[None]:
             err=True,
         )
         raise typer.Exit(ExitCode.UNREADABLE) from None
+
+
+def require_torch(what: str) -> None:
+    """Say in one sentence that something needs PyTorch, where that is not installed; raises `MissingExtra`."""
+    try:
+        found = find_spec("torch") is not None
+    except ImportError:
+        found = False
+    if not found:
+        raise MissingExtra(what, "PyTorch", "torch")
 
 
 def exit_code(error: DoctorError) -> ExitCode:

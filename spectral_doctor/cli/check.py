@@ -10,7 +10,7 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.inspect import progress_bar
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern
 from spectral_doctor.cli.outputs import destinations, write_reports
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.checking import check_paths, load_settings
@@ -60,6 +60,7 @@ def check(
     ] = False,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file.")] = None,
     discriminator: DiscriminatorKey = None,
+    step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
 ) -> None:
     """Check checkpoints against rules with codes, for CI: exit 0, or 1 where something fails."""
@@ -76,6 +77,7 @@ def check(
             "format": formats,
             "baseline": baseline,
             "discriminator": discriminator,
+            "step": step_pattern,
             "exclude": exclude,
         }
         code = _check(load_settings(options, os.environ, Path.cwd(), config), output, update_baseline)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,7 @@ from spectral_doctor.cli.options import (
 from spectral_doctor.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
-    from spectral_doctor.treatment.records import Dose, Prescription
+    from spectral_doctor.treatment.records import Dose, Prescription, Resume, Rewrite
 
 COMPENSATIONS = ("static", "dynamic")
 MODES = (*COMPENSATIONS, "veegan")
@@ -73,28 +72,33 @@ def fix(
     device: Device = "auto",
 ) -> None:
     """Treat a discriminator whose spectrum collapses: in its file, or in resumed training."""
-    with speaking_plainly():
+    with speaking_plainly(torch_for="fix"):
         if detach:
             _detach(paths, output, from_step, like)
             return
-        compensation = _compensation(mode, companion, veegan or [])
-        dose = None
-        if compensation is not None:
-            dose = _dose(compensation, fraction, interval, scale, envelope, apply, exclude)
+        treated = _compensation(mode, companion, veegan or [])
+        dose = _dose(treated, fraction, interval, scale, envelope, apply, exclude) if treated else None
         if output is None and not dry_run:
             raise UsageError("-o OUT: say where the treated checkpoint or run is to be written, or add --dry-run.")
+        from spectral_doctor.treatment.records import Resume, Rewrite
+
         if weights_only or dry_run:
             if dose is None or mode == "veegan":
                 raise UsageError("--mode veegan: trains; it has no form that rewrites weights alone.")
-            _rewrite(paths, None if dry_run else output, dose, from_step, discriminator, reset_d_optimizer)
+            target = None if dry_run else output
+            _rewrite(Rewrite(tuple(paths), target, dose, from_step, discriminator, reset_d_optimizer))
             return
         assert output is not None
-        from spectral_doctor.cli.resumed import treat_run
+        chosen, settings = _prescription(dose, mode, veegan or [], steps), tuple(assignments or ())
+        _resume(Resume(tuple(paths), output, chosen, steps, from_step, recipe, settings, discriminator, resume, device))
 
-        chosen, settings = _prescription(dose, mode, veegan or [], steps), assignments or []
-        code = treat_run(paths, output, chosen, steps, from_step, recipe, settings, discriminator, resume, device)
-        if code:
-            raise typer.Exit(code)
+
+def _resume(wish: Resume) -> None:
+    from spectral_doctor.cli.resumed import treat_run
+
+    code = treat_run(wish)
+    if code:
+        raise typer.Exit(code)
 
 
 def _compensation(mode: str | None, companion: str | None, veegan: list[str]) -> str | None:
@@ -123,12 +127,13 @@ def _prescription(dose: Dose | None, mode: str | None, veegan: list[str], steps:
 
 def _detach(paths: list[Path], output: Path | None, from_step: int | None, like: Path | None) -> None:
     from spectral_doctor.treatment.detaching import detach_run
+    from spectral_doctor.treatment.records import Detach
 
     if output is None:
         raise UsageError("-o OUT: say where the plain networks are to be written.")
     if len(paths) != 1:
         raise UsageError(f"--detach takes one run: its folder or one of its checkpoints; {len(paths)} paths came.")
-    written, parts = detach_run(paths[0], output, from_step=from_step, like=like)
+    written, parts = detach_run(Detach(paths[0], output, from_step, like))
     typer.echo(f"written: {printable(written)} ({' and '.join(parts)}, without VEEGAN)")
 
 
@@ -157,26 +162,14 @@ def _dose(
     return Dose(mode, fraction, chosen, scale, envelope, apply, tuple(exclude or ()))
 
 
-def _rewrite(
-    paths: list[Path],
-    output: Path | None,
-    dose: Dose,
-    from_step: int | None,
-    discriminator: str | None,
-    reset_optimizer: bool,
-) -> None:
-    from spectral_doctor.inspection import inspect_paths
+def _rewrite(wish: Rewrite) -> None:
     from spectral_doctor.report.treatment import render_changes
-    from spectral_doctor.treatment.oneshot import chosen_file, treat_file
+    from spectral_doctor.treatment.oneshot import rewrite
 
-    diagnoses = inspect_paths(paths, discriminator=discriminator).diagnoses
-    path = chosen_file(diagnoses, from_step)
-    target = output
-    if output is not None and (output.is_dir() or str(output).endswith(os.sep)):
-        output.mkdir(parents=True, exist_ok=True)
-        target = output / path.name
-    elif output is not None and not output.parent.is_dir():
-        raise UsageError(f"{printable(output.parent)}: no such folder.")
-    result = treat_file(diagnoses, path, target, dose, discriminator=discriminator, reset_optimizer=reset_optimizer)
+    result = rewrite(wish)
     typer.echo(render_changes(result))
-    typer.echo(f"{printable(path)}: nothing written (dry run)" if target is None else f"written: {printable(target)}")
+    written = result.output
+    told = (
+        f"{printable(result.path)}: nothing written (dry run)" if written is None else f"written: {printable(written)}"
+    )
+    typer.echo(told)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
-from spectral_doctor.cli.options import Assignments, DiscriminatorKey, ExcludedLayers, RecipeName
+from spectral_doctor.cli.boundary import ExitCode, require_torch, speaking_plainly
+from spectral_doctor.cli.options import Assignments, DiscriminatorKey, ExcludedLayers, RecipeName, StepPattern
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.settings import FailOn
 
@@ -37,6 +37,7 @@ def inspect(
         ),
     ],
     discriminator: DiscriminatorKey = None,
+    step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
     report_format: Annotated[ReportFormat, typer.Option("--format", help="How to report.")] = ReportFormat.TEXT,
     html: Annotated[
@@ -73,14 +74,13 @@ def inspect(
                 paths,
                 discriminator=discriminator,
                 exclude=exclude or (),
+                step=step_pattern,
                 thresholds=thresholds,
                 progress=progress,
             )
-        from spectral_doctor.cli.reconstructing import reconstructions
-
         if not reconstruct and (recipe or assignments):
             raise UsageError("--recipe and --set: go with --reconstruct.")
-        found = reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
+        found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
         _print_report(inspection, found, report_format, explain)
         if plot is not None:
             _write_plot(inspection, plot)
@@ -89,6 +89,15 @@ def inspect(
         missing = fail_on is not FailOn.NEVER and any(item.modes_missing for item in found.values())
         if missing or _fails(inspection, fail_on):
             raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _reconstructions(
+    inspection: Inspection, recipe: str | None, assignments: list[str]
+) -> Mapping[str, Reconstruction]:
+    require_torch("--reconstruct")
+    from spectral_doctor.cli.reconstructing import reconstructions
+
+    return reconstructions(inspection, recipe, assignments)
 
 
 @contextmanager
@@ -171,7 +180,7 @@ def _write(inspection: Inspection, option: str, path: Path, content: bytes) -> N
     from spectral_doctor.checkpoints.writing import write_atomically
 
     for diagnosis in inspection.diagnoses:
-        _refuse_input(option, path, diagnosis.trajectory.checkpoints)
+        _refuse_input(option, path, map(str, (ref.location for ref in diagnosis.trajectory.checkpoints)))
     try:
         write_atomically(path, content)
     except OSError as error:
@@ -179,7 +188,9 @@ def _write(inspection: Inspection, option: str, path: Path, content: bytes) -> N
 
 
 def _fails(inspection: Inspection, fail_on: FailOn) -> bool:
+    """Whether a discriminator fails; one that is a discriminator by its shape alone never does."""
     from spectral_doctor.diagnosis.records import FindingKind, Verdict
+    from spectral_doctor.records import Certainty
 
     if fail_on is FailOn.NEVER:
         return False
@@ -188,4 +199,5 @@ def _fails(inspection: Inspection, fail_on: FailOn) -> bool:
         diagnosis.verdict in failing
         or any(finding.kind is FindingKind.NON_FINITE and finding.current for finding in diagnosis.findings)
         for diagnosis in inspection.diagnoses
+        if diagnosis.trajectory.certainty is Certainty.CONFIRMED
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -19,11 +19,27 @@ if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved, StepLosses
 
 
-class LiveView:
-    """A line a checkpoint on stdout; in a terminal, below them, the step, the losses and every layer's spectrum."""
+class Screen:
+    """Lines on stdout; in a terminal, below them, something that is redrawn."""
+
+    def __init__(self, console: Console | None, shown: RenderableType) -> None:
+        self.console = console or Console(highlight=False)
+        self.live = Live(shown, console=self.console, refresh_per_second=4)
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.console.is_terminal:
+            self.live.stop()
+
+
+class LiveView(Screen):
+    """A line a checkpoint; below them the step, the losses and every layer's spectrum."""
 
     def __init__(self, steps: int, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
         self.trends: dict[str, list[float | None]] = {}
         self.progress = Progress(
             TextColumn("step"),
@@ -33,16 +49,7 @@ class LiveView:
             TextColumn("{task.fields[losses]}"),
         )
         self.task = self.progress.add_task("step", total=steps, losses="")
-        self.live = Live(self.progress, console=self.console, refresh_per_second=4, auto_refresh=True)
-
-    def __enter__(self) -> LiveView:
-        if self.console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self.console.is_terminal:
-            self.live.stop()
+        super().__init__(console, self.progress)
 
     def step(self, step: int, losses: StepLosses) -> None:
         """Show a step and its losses."""

@@ -10,6 +10,10 @@ DiscriminatorKey = Annotated[
     str | None,
     typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator, e.g. 'state_dict.D'."),
 ]
+StepPattern = Annotated[
+    str | None,
+    typer.Option("--step", metavar="REGEX", help="Where the step stands in a path: its first group, as in D_([0-9]+)."),
+]
 ExcludedLayers = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", help="Leave out layers whose name matches; may be repeated."),

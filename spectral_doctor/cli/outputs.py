@@ -107,5 +107,6 @@ def _read_from(paths: Sequence[str]) -> set[Path]:
     from spectral_doctor.checkpoints.discovery import find_candidates
 
     found = find_candidates([path for path in paths if not Path(path).is_file()])
-    below = (*found.checkpoints, *found.histories, *(Path(name) for name, _ in found.failures))
+    opened = (candidate.ref.location for candidate in found.checkpoints)
+    below = (*opened, *found.histories, *(Path(name) for name, _ in found.failures))
     return {path.resolve() for path in (*map(Path, paths), *below) if isinstance(path, Path)}

@@ -20,7 +20,7 @@ def reconstructions(inspection: Inspection, name: str | None, assignments: list[
     from spectral_doctor.veegan.reconstruction import examine_generator
 
     found: dict[str, Reconstruction] = {}
-    for last in sorted({diagnosis.trajectory.checkpoints[-1] for diagnosis in inspection.diagnoses}):
+    for last in sorted({str(item.trajectory.checkpoints[-1].location) for item in inspection.diagnoses}):
         path = Path(last)
         if not path.is_file():
             raise UsageError(f"--reconstruct: {printable(path)} is not there; a history alone holds no generator.")
@@ -31,8 +31,7 @@ def reconstructions(inspection: Inspection, name: str | None, assignments: list[
 
 def _recipe(path: Path, name: str | None, assignments: list[str]) -> Recipe:
     """The recipe that was named, or that a training state of ours names, with its settings."""
-    from spectral_doctor.training.folder import read_state, state_path
-    from spectral_doctor.treatment.resuming import is_training_state
+    from spectral_doctor.checkpoints.training_state import is_training_state, read_state, state_path
 
     own = is_training_state(path)
     content = read_state(state_path(path)) if own and name is None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,26 +10,15 @@ import typer
 
 from spectral_doctor.cli.tracking import pictured
 from spectral_doctor.cli.train import recipe_named, run
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import OutputNotWritable, UsageError, printable
 
 if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved
     from spectral_doctor.training.state import TrainingState
-    from spectral_doctor.treatment.records import Prescription, ResumePlan, TreatmentOutcome
+    from spectral_doctor.treatment.records import Resume, ResumePlan, TreatmentOutcome
 
 
-def treat_run(
-    paths: Sequence[Path],
-    output: Path,
-    prescription: Prescription,
-    steps: int,
-    from_step: int | None,
-    recipe: str | None,
-    assignments: list[str],
-    discriminator: str | None,
-    resume: bool,
-    device: str,
-) -> int:
+def treat_run(wish: Resume) -> int:
     """Resume a run under treatment and report before and after; returns the exit code."""
     from spectral_doctor.report.treatment import render_outcome, render_plan
     from spectral_doctor.training.folder import RunFolder, clear_torn, saved_states
@@ -38,16 +26,20 @@ def treat_run(
     from spectral_doctor.training.world import joined_world
     from spectral_doctor.treatment.resuming import compare, plan_resume
 
+    output = wish.output
     earlier = saved_states(output)
-    if earlier and not resume:
+    if earlier and not wish.going_on:
         raise UsageError(f"{printable(output)} holds a run already: add --resume to go on, or choose another folder.")
-    if resume and not earlier:
+    if wish.going_on and not earlier:
         raise UsageError(f"{printable(output)} holds no checkpoint to resume from.")
-    plan = plan_resume(paths, prescription.dose, from_step=from_step, discriminator=discriminator)
-    output.mkdir(parents=True, exist_ok=True)
+    plan = plan_resume(wish.paths, wish.prescription.dose, from_step=wish.from_step, discriminator=wish.discriminator)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputNotWritable(output, error) from error
     folder = RunFolder(output)
-    with joined_world(device) as world:
-        plan, state = _treated_state(plan, prescription, steps, recipe, assignments, discriminator, str(world.device))
+    with joined_world(wish.device) as world:
+        plan, state = _treated_state(plan, wish, str(world.device))
         if world.leads:
             clear_torn(output)
             typer.echo(render_plan(plan), err=True)
@@ -66,22 +58,14 @@ def treat_run(
     return code
 
 
-def _treated_state(
-    plan: ResumePlan,
-    prescription: Prescription,
-    steps: int,
-    recipe: str | None,
-    assignments: list[str],
-    discriminator: str | None,
-    device: str,
-) -> tuple[ResumePlan, TrainingState]:
+def _treated_state(plan: ResumePlan, wish: Resume, device: str) -> tuple[ResumePlan, TrainingState]:
     """The state of the checkpoint that is resumed, with the treatment attached."""
+    from spectral_doctor.checkpoints.training_state import read_state
     from spectral_doctor.training.adoption import adopt
-    from spectral_doctor.training.folder import read_state
     from spectral_doctor.training.state import TrainingState
     from spectral_doctor.treatment.resuming import attach
 
-    name = recipe or plan.recipe
+    name = wish.recipe or plan.recipe
     if not name:
         raise UsageError(
             f"{printable(plan.start)} does not say how it was trained: name the recipe with --recipe, a name that "
@@ -93,33 +77,34 @@ def _treated_state(
             f"{printable(plan.start)}: a run with VEEGAN already; go on with it by --resume, or take VEEGAN off "
             "with `fix --detach` first."
         )
-    saved = {} if content is None or recipe else content["settings"]
+    saved = {} if content is None or wish.recipe else content["settings"]
     given = [f"{key}={value}" for key, value in saved.items() if key != "steps"]
-    chosen = recipe_named(name, [*given, *assignments, f"steps={plan.step + steps}"])
+    chosen = recipe_named(name, [*given, *wish.assignments, f"steps={plan.step + wish.steps}"])
     seed = 0 if content is None else int(content["seed"])
     state = TrainingState.fresh(chosen, seed, device, name)
     if content is None:
-        missing = adopt(state, plan.start, plan.step, discriminator)
+        missing = adopt(state, plan.start, plan.step, wish.discriminator)
         plan = replace(plan, warnings=missing)
     else:
         state.restore(content)
-    if prescription.dose is not None:
-        attach(state, prescription.dose, plan.envelope)
-    if prescription.veegan is not None:
+    if wish.prescription.dose is not None:
+        attach(state, wish.prescription.dose, plan.envelope)
+    if wish.prescription.veegan is not None:
         from spectral_doctor.training.veegan import Veegan
 
-        state.method = Veegan(state, prescription.veegan)
+        state.method = Veegan(state, wish.prescription.veegan)
     return plan, state
 
 
 def _pictures(outcome: TreatmentOutcome, output: Path) -> str:
     """Draw the spectra before and after, and name that picture and those of the samples."""
     from spectral_doctor.checkpoints.writing import write_atomically
+    from spectral_doctor.records import SeriesId
     from spectral_doctor.report.figures import draw, render_figure
 
     spectra = output / "spectra.png"
     pair = [
-        replace(item, trajectory=replace(item.trajectory, discriminator=f"{item.trajectory.discriminator}, {when}"))
+        replace(item, trajectory=replace(item.trajectory, series=SeriesId(f"{item.trajectory.series}, {when}")))
         for item, when in ((outcome.before, "before"), (outcome.after, "after"))
     ]
     write_atomically(spectra, render_figure(draw(pair), "png"))

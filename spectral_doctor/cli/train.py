@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def recipes() -> None:
     """List the recipes that `train` knows, with their settings; then the patients, recipes that fall ill."""
-    with speaking_plainly():
+    with speaking_plainly(torch_for="recipes"):
         from dataclasses import asdict
 
         from spectral_doctor.gan.patients import known_recipes
@@ -61,7 +61,7 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
-    with speaking_plainly():
+    with speaking_plainly(torch_for="train"):
         chosen = recipe_named(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])])
         plan = _veegan_plan(mode, veegan or [])
         from spectral_doctor.training.folder import RunFolder

@@ -6,23 +6,20 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers
-from spectral_doctor.errors import MissingPath, NoCheckpoints, UsageError, printable
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern
+from spectral_doctor.errors import MissingPath, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.gate.settings import FailOn
+from spectral_doctor.signals import Received, received_signals
 
 if TYPE_CHECKING:
     from spectral_doctor.cli.watching import View
@@ -66,6 +63,7 @@ def watch(
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file.")] = None,
     discriminator: DiscriminatorKey = None,
+    step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
 ) -> None:
     """Follow a run that is training: examine every new checkpoint once, and say what is found."""
@@ -76,6 +74,7 @@ def watch(
             "ignore": ignore,
             "level": level,
             "discriminator": discriminator,
+            "step": step_pattern,
             "exclude": exclude,
         }
         # A run that has just begun covers little, and a baseline is for what is finished: both are for check.
@@ -104,16 +103,19 @@ class _Wishes:
 
 
 def _follow(folder: Path, wishes: _Wishes) -> int:
+    from spectral_doctor.checkpoints.runs import step_pattern
     from spectral_doctor.cli.watching import View
     from spectral_doctor.following.follower import Follower
+    from spectral_doctor.inspection import no_checkpoints
 
     follower = Follower(
         folder,
         discriminator=wishes.settings.discriminator,
         exclude=wishes.settings.exclude,
+        step=None if wishes.settings.step is None else step_pattern(wishes.settings.step),
         observations=_earlier(wishes.history),
     )
-    with _signals() as received, View(folder) as view:
+    with received_signals() as received, View(folder) as view:
         view.take_over(follower.inspection())
         waited = 0.0
         while True:
@@ -124,14 +126,14 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
                 return ExitCode.FINDINGS
             if wishes.once and (not waiting or waited > _LONGEST_WAIT):
                 if not outcome.inspection.diagnoses:
-                    raise NoCheckpoints([folder], len(outcome.inspection.left_out))
+                    raise no_checkpoints([folder], outcome.inspection.left_out)
                 return ExitCode.HEALTHY
             pause = _PAUSE if wishes.once else wishes.interval
             waited += pause
             received.event.wait(pause)
 
 
-def _look(follower: Follower, wishes: _Wishes, received: _Received, view: View) -> tuple[CheckOutcome, int]:
+def _look(follower: Follower, wishes: _Wishes, received: Received, view: View) -> tuple[CheckOutcome, int]:
     """Look once, and tell the terminal, the history, the trackers and the user's command what is new."""
     from spectral_doctor.gate.judging import judge
     from spectral_doctor.report.watching import state_values
@@ -212,8 +214,8 @@ def _execute(arguments: Sequence[str], group: tuple[Problem, ...], outcome: Chec
         "DISCRIMINATOR": printable(problem.discriminator),
         "LAYERS": " ".join(printable(item.layer) for item in group if item.layer),
         "STEP": "" if problem.step is None else str(problem.step),
-        "PATH": problem.checkpoint,
-        "RESUME_FROM": (named[0].resume_from or "") if named else "",
+        "PATH": "" if problem.checkpoint is None else str(problem.checkpoint.location),
+        "RESUME_FROM": str(named[0].resume_from or "") if named else "",
         "MESSAGE": group_sentence(group),
     }
     environment = {**os.environ, **{f"{FINDING_PREFIX}{key}": value for key, value in facts.items()}}
@@ -248,27 +250,3 @@ def _check_history(history: Path | None, folder: Path) -> None:
             f"--history {printable(history)}: lies in the folder that is watched, where inspect would take it for a "
             "run of its own; name a file elsewhere."
         )
-
-
-class _Received:
-    """The signal that ends the watch, and the event that ends its pause."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.signal = 0
-
-    def take(self, number: int, _: FrameType | None) -> None:
-        self.signal = number
-        self.event.set()
-
-
-@contextmanager
-def _signals() -> Iterator[_Received]:
-    """Take SIGINT and SIGTERM as the wish to end after the file under way."""
-    received = _Received()
-    before = {number: signal.signal(number, received.take) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

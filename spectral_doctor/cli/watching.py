@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.text import Text
 
+from spectral_doctor.cli.live import Screen
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import Failure
 from spectral_doctor.report.problems import by_rule, group_sentence, title
 from spectral_doctor.report.watching import StateKey, live_table, state_line, states
 
 
-class View:
+class View(Screen):
     """Prints every new state and every new finding once; a finding that went away and comes back is new again."""
 
     def __init__(self, folder: Path, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
         self.folder = folder
+        super().__init__(console, self._waiting())
         self.told: set[StateKey] = set()
         # The states that the last look found: of each the diagnosis and its place there.
         self.fresh: list[tuple[Diagnosis, int]] = []
         self.found: set[Key] = set()
-        self.failures: set[str] = set()
-        self.live = Live(self._waiting(), console=self.console, refresh_per_second=4)
-
-    def __enter__(self) -> View:
-        if self.console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self.console.is_terminal:
-            self.live.stop()
+        self.failures: set[Failure] = set()
 
     def take_over(self, inspection: Inspection) -> None:
         """Take the states that an earlier watch has told for told; its findings are told again."""
@@ -64,8 +54,8 @@ class View:
         return new
 
     def _is_new(self, problem: Problem) -> bool:
-        if problem.rule.code == "SD302":
-            return problem.sentence not in {f"{failure.rstrip('.')}." for failure in self.failures}
+        if problem.failure is not None:
+            return problem.failure not in self.failures
         return problem.key not in self.found
 
     def _print(self, line: str) -> None:

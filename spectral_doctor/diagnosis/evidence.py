@@ -7,12 +7,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
-from spectral_doctor.checkpoints.records import Form, Kind
 from spectral_doctor.diagnosis.findings import still_since, two_step_index
 from spectral_doctor.diagnosis.random_matrix import expected_ratio
 from spectral_doctor.diagnosis.records import Thresholds
-from spectral_doctor.spectrum import Spectrum
-from spectral_doctor.trajectory.records import LayerIdentity, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.records import Form, Kind, LayerIdentity, Spectrum
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 _NORMALISED = (Form.SPECTRAL_NORM.value, Form.SPECTRAL_REGULARIZATION.value)
 # Keeps the logarithm of a full plateau finite: a layer at 1.00 falls short by 0.05.

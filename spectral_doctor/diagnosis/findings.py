@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds
 from spectral_doctor.errors import listed
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 FLAT, CLIFF = 0.98, 0.75

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from spectral_doctor.trajectory.records import SpectralTrajectory
+from spectral_doctor.records import CheckpointRef
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 
 class Verdict(Enum):
@@ -80,7 +81,7 @@ class StepState:
     """
 
     step: int
-    checkpoint: str
+    checkpoint: CheckpointRef
     verdict: Verdict
     probability: float | None
     best_plateau: float | None
@@ -103,17 +104,22 @@ class Argument:
 
 @dataclass(frozen=True)
 class LayerFinding:
-    """One layer at the last checkpoint, with its plateau statistic σ_k/σ_1 over all of them.
+    """One layer at the last checkpoint: its trajectory, and its plateau statistic σ_k/σ_1 over all checkpoints.
 
     `verdict` is None where the layer is shown and not judged; `reason` then says why.
     """
 
-    layer: str
+    trajectory: LayerTrajectory
     verdict: Verdict | None
     reason: str
     plateau_index: int
     plateau: tuple[float | None, ...]
     deficit: float | None
+
+    @property
+    def layer(self) -> str:
+        """The layer's name."""
+        return self.trajectory.name
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,8 @@ class Diagnosis:
 
     `probability` is that of a collapse at the last checkpoint, `arguments` what it rests on. `onset` is the first
     step of the unbroken stretch of DECLINING or COLLAPSED states that ends the series, `onset_after` the step
-    before it, for it began between the two; `last_healthy` is the last healthy step before the onset,
-    `resume_from` that checkpoint's path.
+    before it, for it began between the two. `resume_from` is the last healthy checkpoint before the onset that is
+    still there as it was examined, `last_healthy` its step.
     """
 
     trajectory: SpectralTrajectory
@@ -146,7 +152,18 @@ class Diagnosis:
     onset: int | None
     onset_after: int | None
     last_healthy: int | None
-    resume_from: str | None
+    resume_from: CheckpointRef | None
     states: tuple[StepState, ...]
     layers: tuple[LayerFinding, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def healthy_is_gone(self) -> bool:
+        """Whether a later healthy checkpoint than `resume_from` was seen, and its file is no longer as it was."""
+        return any(
+            state.verdict is Verdict.HEALTHY
+            and not state.checkpoint.is_present
+            and (self.onset is None or state.step < self.onset)
+            and (self.last_healthy is None or state.step > self.last_healthy)
+            for state in self.states
+        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from spectral_doctor.diagnosis.evidence import Evidence, Panel, evidence_at, not_judged, panel_of, plateau, shortfall
 from spectral_doctor.diagnosis.findings import find_faults
@@ -16,6 +17,7 @@ from spectral_doctor.diagnosis.records import (
     Verdict,
 )
 from spectral_doctor.diagnosis.wording import summarise
+from spectral_doctor.errors import NoObservations
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 _FALLEN = (Verdict.DECLINING, Verdict.COLLAPSED)
@@ -26,21 +28,25 @@ _WORSE = math.log(1.5)
 
 
 def diagnose(trajectory: SpectralTrajectory, thresholds: Thresholds | None = None) -> Diagnosis:
-    """Judge one discriminator's series.
+    """Judge one discriminator's series, in one pass over its checkpoints.
 
     The evidence of all layers and their history gives a probability of collapse at each checkpoint (`model`),
     and the thresholds make it a verdict. A fall in one layer is normal: it is the better half that counts. The
     verdict is NOT ENOUGH EVIDENCE where a high probability rests on one checkpoint's level alone, and COLLAPSED
     only where it has held since the checkpoint before.
+
+    Raises `NoObservations` for a series without a checkpoint.
     """
+    if not trajectory.steps:
+        raise NoObservations(trajectory.discriminator)
     thresholds = thresholds or Thresholds()
     panel = panel_of(trajectory, thresholds)
+    layers = tuple(_layer_finding(layer, panel, thresholds) for layer in trajectory.layers)
     evidence = [evidence_at(trajectory, panel, index, thresholds) for index in range(len(trajectory.steps))]
-    states = tuple(_state(trajectory, panel, evidence[: index + 1], thresholds) for index in range(len(evidence)))
+    states = tuple(_states(trajectory, panel, layers, evidence, thresholds))
     onset_index = _onset_index(states) if states[-1].verdict in _FALLEN else None
     healthy = _last_healthy(states, onset_index, _first_non_finite(trajectory))
     onset = None if onset_index is None else trajectory.steps[onset_index]
-    layers = tuple(_layer_finding(layer, panel, thresholds) for layer in trajectory.layers)
     last = evidence[-1]
     found = () if last is None else arguments(last, len(states))
     return Diagnosis(
@@ -60,54 +66,70 @@ def diagnose(trajectory: SpectralTrajectory, thresholds: Thresholds | None = Non
     )
 
 
-def _state(
-    trajectory: SpectralTrajectory, panel: Panel, evidence: Sequence[Evidence | None], thresholds: Thresholds
-) -> StepState:
-    index, now = len(evidence) - 1, evidence[-1]
-    plateaus = [(plateau(layer, thresholds)[index], layer.name) for layer in panel.layers]
-    best, layer = max(((value, name) for value, name in plateaus if value is not None), default=(None, ""))
-    return StepState(
-        step=trajectory.steps[index],
-        checkpoint=trajectory.checkpoints[index],
-        verdict=_verdict(panel, evidence, thresholds),
-        probability=None if now is None else FORMULA.probability(now),
-        best_plateau=best,
-        best_layer=layer,
-        deficit=trajectory.deficit(index),
-    )
+def _states(
+    trajectory: SpectralTrajectory,
+    panel: Panel,
+    layers: Sequence[LayerFinding],
+    evidence: Sequence[Evidence | None],
+    thresholds: Thresholds,
+) -> Iterator[StepState]:
+    judged = [finding for finding in layers if finding.verdict is not None]
+    past = _Past()
+    for index, now in enumerate(evidence):
+        likely = None if now is None else FORMULA.probability(now)
+        plateaus = [(finding.plateau[index], finding.layer) for finding in judged]
+        best, layer = max(((value, name) for value, name in plateaus if value is not None), default=(None, ""))
+        yield StepState(
+            step=trajectory.steps[index],
+            checkpoint=trajectory.checkpoints[index],
+            verdict=_verdict(panel, now, likely, past, thresholds),
+            probability=likely,
+            best_plateau=best,
+            best_layer=layer,
+            deficit=trajectory.deficit(index),
+        )
+        past = past.with_checkpoint(now, likely)
 
 
-def _verdict(panel: Panel, evidence: Sequence[Evidence | None], thresholds: Thresholds) -> Verdict:
-    now = evidence[-1]
-    if now is None:
+@dataclass(frozen=True)
+class _Past:
+    """What a verdict has to know of the checkpoints before it: how many, the least shortfall, the last probability."""
+
+    count: int = 0
+    least_shortfall: float = math.inf
+    likely: float | None = None
+
+    def with_checkpoint(self, evidence: Evidence | None, likely: float | None) -> _Past:
+        """The same with one checkpoint more; one that is not finite adds to the count alone."""
+        if evidence is None:
+            return replace(self, count=self.count + 1)
+        return _Past(self.count + 1, min(self.least_shortfall, evidence.shortfall), likely)
+
+
+def _verdict(panel: Panel, now: Evidence | None, likely: float | None, past: _Past, thresholds: Thresholds) -> Verdict:
+    if now is None or likely is None:
         return Verdict.NOT_ENOUGH_EVIDENCE
-    likely = FORMULA.probability(now)
+    several = past.count > 0
     if likely < thresholds.doubtful_at:
         return Verdict.HEALTHY
     if likely < thresholds.declining_at:
         if panel.normalised:
-            low = _second_is_low(panel, len(evidence) - 1, thresholds)
-            return Verdict.DECLINING if low else Verdict.HEALTHY
-        return Verdict.HEALTHY if len(evidence) > 1 else Verdict.NOT_ENOUGH_EVIDENCE
-    if not (panel.normalised or _changed(evidence)):
+            return Verdict.DECLINING if _second_is_low(panel, past.count, thresholds) else Verdict.HEALTHY
+        return Verdict.HEALTHY if several else Verdict.NOT_ENOUGH_EVIDENCE
+    if not (panel.normalised or _changed(now, past)):
         return Verdict.NOT_ENOUGH_EVIDENCE
     wide = max(layer.identity.rank for layer in panel.layers) >= thresholds.rank_for_one
-    if likely >= thresholds.collapsed_at and _held(evidence, thresholds) and (wide or len(evidence) > 1):
+    # A spike is no collapse: the checkpoint before has to be declining at least, where there is one.
+    held = past.likely is None or past.likely >= thresholds.declining_at
+    if likely >= thresholds.collapsed_at and held and (wide or several):
         return Verdict.COLLAPSED
-    return Verdict.DECLINING if len(evidence) > 1 else Verdict.NOT_ENOUGH_EVIDENCE
+    return Verdict.DECLINING if several else Verdict.NOT_ENOUGH_EVIDENCE
 
 
-def _held(evidence: Sequence[Evidence | None], thresholds: Thresholds) -> bool:
-    """Whether the checkpoint before was at least declining too, where there is one: a spike is no collapse."""
-    before = [item for item in evidence[:-1] if item is not None]
-    return not before or FORMULA.probability(before[-1]) >= thresholds.declining_at
-
-
-def _changed(evidence: Sequence[Evidence | None]) -> bool:
+def _changed(now: Evidence, past: _Past) -> bool:
     """Whether something happened within the series that a level at one checkpoint cannot show."""
-    known = [item for item in evidence if item is not None]
-    worse = known[-1].shortfall - min(item.shortfall for item in known)
-    return worse >= _WORSE or known[-1].still > 0.0 or known[-1].outgrowth > 0.0
+    worse = now.shortfall - min(past.least_shortfall, now.shortfall)
+    return worse >= _WORSE or now.still > 0.0 or now.outgrowth > 0.0
 
 
 def _second_is_low(panel: Panel, index: int, thresholds: Thresholds) -> bool:
@@ -135,9 +157,10 @@ def _onset_index(states: Sequence[StepState]) -> int:
 
 
 def _last_healthy(states: Sequence[StepState], onset: int | None, first_non_finite: int) -> int | None:
+    """The last healthy checkpoint that one can still go back to; a file that was overwritten since is none."""
     end = min(len(states) if onset is None else onset, first_non_finite)
-    healthy = [index for index in range(end) if states[index].verdict is Verdict.HEALTHY]
-    return healthy[-1] if healthy else None
+    healthy = (index for index in reversed(range(end)) if states[index].verdict is Verdict.HEALTHY)
+    return next((index for index in healthy if states[index].checkpoint.is_present), None)
 
 
 def _layer_finding(layer: LayerTrajectory, panel: Panel, thresholds: Thresholds) -> LayerFinding:
@@ -146,7 +169,7 @@ def _layer_finding(layer: LayerTrajectory, panel: Panel, thresholds: Thresholds)
     if not reason and layer.name not in panel.names:
         reason = "no SN"
     return LayerFinding(
-        layer=layer.name,
+        trajectory=layer,
         verdict=None if reason else _layer_verdict(layer, values, thresholds),
         reason=reason,
         plateau_index=min(thresholds.plateau_index(layer.identity.rank), layer.identity.rank),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -9,21 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.checkpoints.discovery import find_candidates
-from spectral_doctor.checkpoints.names import run_folder
-from spectral_doctor.checkpoints.records import LeftOut
+from spectral_doctor.checkpoints.opening import candidate_at
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import CheckpointError, DoctorError, NoWeights, UnreadableCheckpoint
 from spectral_doctor.following.records import Look, Observation, Signature
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import CheckpointRef, Failure, FileState, LeftOut
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.trajectory.examining import examine
 from spectral_doctor.trajectory.series import build_trajectories
 
 SETTLE = 1.0
-OVERWRITTEN = "overwritten since"
-DELETED = "deleted since"
-_INDEX = ".safetensors.index.json"
+# Files of these names may have parts beside them.
+_INDICES = (".index.json", ".index")
 
 
 class Follower:
@@ -40,6 +40,7 @@ class Follower:
         *,
         discriminator: str | None = None,
         exclude: Sequence[str] = (),
+        step: re.Pattern[str] | None = None,
         settle: float = SETTLE,
         clock: Callable[[], float] = time.time,
         observations: Sequence[Observation] = (),
@@ -47,13 +48,14 @@ class Follower:
         self.folder = folder
         self.discriminator = discriminator
         self.exclude = tuple(exclude)
+        self.step = step
         self.settle = settle
         self.clock = clock
         self._first_seen: dict[Path, tuple[Signature, float]] = {}
         # Those of an earlier follower come first; a file that is still as it was then is not read again.
         self._done: dict[Path, Signature] = {item.path: item.signature for item in observations}
         self.observations: list[Observation] = list(observations)
-        self._failures: dict[Path, str] = {}
+        self._failures: dict[Path, Failure] = {}
         self._left_out: dict[Path, tuple[LeftOut, ...]] = {}
 
     def look(self, stopped: Callable[[], bool] = lambda: False) -> Look:
@@ -65,7 +67,8 @@ class Follower:
         except OSError:  # a file was taken away while its kind was being told
             return Look((), 1, self.inspection())
         refused = {Path(name): error for name, error in candidates.failures}
-        here = [path for path in candidates.checkpoints if isinstance(path, Path)]
+        locations = [found.ref.location for found in candidates.checkpoints]
+        here = [path for path in locations if isinstance(path, Path)]
         for found in (*here, *refused):
             # A link such as latest.pt stands for the file that it points to.
             path = found.resolve() if found.is_symlink() else found
@@ -86,9 +89,10 @@ class Follower:
         return Look(tuple(examined), waiting, self.inspection())
 
     def inspection(self) -> Inspection:
-        """Everything examined so far, diagnosed; a checkpoint that is no longer there says so in its path."""
-        items = [replace(item.examination, path=_labelled(item)) for item in self.observations]
-        trajectories = build_trajectories(item for item in items if item.layers)
+        """Everything examined so far, diagnosed; a checkpoint that is no longer there says so in its state."""
+        states = {path: signature(path) for path in {item.path for item in self.observations}}
+        items = [replace(item.examination, ref=_ref(item, states[item.path])) for item in self.observations]
+        trajectories = build_trajectories((item for item in items if item.layers), self.step)
         return Inspection(
             diagnoses=tuple(diagnose(trajectory) for trajectory in trajectories),
             left_out=tuple(item for items in self._left_out.values() for item in items),
@@ -119,7 +123,8 @@ class Follower:
             self._done[path] = now
             self._failures.pop(path, None)
             try:
-                checkpoint = load_checkpoint(copy, discriminator=self.discriminator, exclude=self.exclude)
+                found = replace(candidate_at(copy), ref=CheckpointRef(path))
+                checkpoint = load_checkpoint(found, discriminator=self.discriminator, exclude=self.exclude)
                 examinations = examine(checkpoint)
             except DoctorError as error:
                 self._note(path, error, str(copy))
@@ -129,7 +134,7 @@ class Follower:
             LeftOut(f"{path}: {item.discriminator}", NoWeights.reason) for item in examinations if not item.layers
         )
         for item in examinations:
-            self._keep(Observation(path, now, replace(item, path=str(path), run_folder=run_folder(path))))
+            self._keep(Observation(path, now, item))
         return True
 
     def _keep(self, new: Observation) -> None:
@@ -149,7 +154,7 @@ class Follower:
     def _note(self, path: Path, error: DoctorError, shown: str) -> None:
         sentence = str(error).replace(shown, str(path))
         if isinstance(error, CheckpointError):
-            self._failures[path] = sentence
+            self._failures[path] = Failure(str(path), error.reason.replace(shown, str(path)))
         else:
             self._left_out[path] = (LeftOut(str(path), getattr(error, "reason", sentence)),)
 
@@ -168,29 +173,34 @@ def _parts(path: Path) -> list[Path]:
     """The files that make up a checkpoint: itself, the shards beside an index, or all in a folder."""
     if path.is_dir():
         return sorted(item for item in path.rglob("*") if item.is_file())
-    if path.name.endswith(_INDEX):
-        shards = path.parent.glob(f"{path.name.removesuffix(_INDEX)}-*-of-*.safetensors")
-        return [path, *sorted(shards)]
-    return [path]
+    if not path.name.endswith(_INDICES):
+        return [path]
+    try:
+        found = candidate_at(path)
+        names = found.format.members(found.source)
+    except DoctorError:
+        return [path]
+    return [path, *(path.parent / name for name in names if (path.parent / name).is_file())]
 
 
 def _copied(path: Path, folder: Path) -> Path:
-    """Copy a checkpoint with its times into a folder of the same name as its own, which may hold the step."""
+    """Copy a checkpoint with its times into a folder called as its own, which may say whose weights it holds."""
     target = folder / (path.parent.name or "root")
     target.mkdir()
     if path.is_dir():
         shutil.copytree(path, target / path.name)
         return target / path.name
     for part in _parts(path):
-        shutil.copy2(part, target / part.name)
+        if part.parent == path.parent:
+            shutil.copy2(part, target / part.name)
     return target / path.name
 
 
-def _labelled(item: Observation) -> str:
-    now = signature(item.path)
+def _ref(item: Observation, now: Signature) -> CheckpointRef:
+    """The file of an observation, and whether it is still as it was seen."""
     if now == item.signature:
-        return str(item.path)
-    return f"{item.path} ({OVERWRITTEN if now else DELETED})"
+        return CheckpointRef(item.path)
+    return CheckpointRef(item.path, FileState.OVERWRITTEN if now else FileState.DELETED)
 
 
 def _is_temporary(path: Path) -> bool:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.checkpoints.records import StepClue
 from spectral_doctor.errors import UnreadableCheckpoint
 from spectral_doctor.following.records import Observation, Signature
+from spectral_doctor.records import CheckpointRef, LayerSpectrum, SeriesId, StepClue
 from spectral_doctor.trajectory.history import HISTORY_VERSION, series_from_json, series_to_json
-from spectral_doctor.trajectory.records import Examination, LayerSpectrum, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
+from spectral_doctor.trajectory.series import layer_trajectories
 
 OBSERVATIONS = "observations"
 
@@ -22,8 +23,6 @@ def observations_to_json(observations: Sequence[Observation]) -> list[dict[str, 
         {
             "path": str(item.path),
             "signature": [list(part) for part in item.signature],
-            "run_folder": item.examination.run_folder,
-            "run_name": item.examination.run_name,
             "modified": item.examination.modified,
             "step_clues": [[clue.source, clue.unit, clue.value] for clue in item.examination.step_clues],
             "series": series_to_json(_as_series(item.examination)),
@@ -50,15 +49,14 @@ def read_observations(path: Path) -> tuple[Observation, ...]:
 
 def _as_series(examination: Examination) -> SpectralTrajectory:
     return SpectralTrajectory(
-        discriminator=examination.discriminator,
+        series=SeriesId(examination.discriminator),
+        certainty=examination.certainty,
         why=examination.why,
         steps=(0,),
         step_unit="",
         step_source="",
-        checkpoints=(examination.path,),
-        layers=tuple(
-            LayerTrajectory(layer.identity, (layer.spectrum,), (layer.non_finite,)) for layer in examination.layers
-        ),
+        checkpoints=(examination.ref,),
+        layers=layer_trajectories([examination.layers]),
         skipped=examination.skipped,
     )
 
@@ -71,14 +69,16 @@ def _observation(entry: Mapping[str, Any]) -> Observation:
         (str(name), int(size), int(changed), int(node)) for name, size, changed, node in entry["signature"]
     )
     examination = Examination(
-        discriminator=series.discriminator,
+        discriminator=series.series.name,
+        certainty=series.certainty,
         why=series.why,
-        path=str(path),
-        run_folder=str(entry["run_folder"]),
-        run_name=str(entry["run_name"]),
+        ref=CheckpointRef(path),
         modified=float(entry["modified"]),
         step_clues=clues,
-        layers=tuple(LayerSpectrum(layer.identity, layer.spectra[0], layer.non_finite[0]) for layer in series.layers),
+        layers=tuple(
+            LayerSpectrum(layer.identity, layer.spectra[0], layer.non_finite[0], layer.clipped)
+            for layer in series.layers
+        ),
         skipped=series.skipped,
     )
     return Observation(path, signature, examination)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
-from spectral_doctor.errors import UsageError, listed, printable
+from spectral_doctor.gan.assignments import changed_by
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,4 @@ class Settings:
 
         Raises `UsageError` for a key there is not, or a value of another type.
         """
-        types = {field.name: type(getattr(self, field.name)) for field in fields(self)}
-        values: dict[str, object] = {}
-        for key, text in assignments.items():
-            if key not in types:
-                raise UsageError(f"--set {printable(key)}: no such setting; there are {listed(sorted(types), 40)}.")
-            try:
-                values[key] = _parsed(text, types[key])
-            except ValueError as error:
-                kind = types[key].__name__
-                raise UsageError(f"--set {key}={printable(text)}: expected a value of type {kind}.") from error
-        return replace(self, **values)  # type: ignore[arg-type]
-
-
-def _parsed(text: str, kind: type) -> object:
-    if kind is bool:
-        if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
-            raise ValueError(text)
-        return text.lower() in ("true", "1", "yes")
-    return kind(text)
+        return changed_by(self, assignments, option="--set", noun="setting")

@@ -51,7 +51,11 @@ def check_paths(
 
     try:
         inspection = inspect_paths(
-            settings.paths, discriminator=settings.discriminator, exclude=settings.exclude, progress=progress
+            settings.paths,
+            discriminator=settings.discriminator,
+            exclude=settings.exclude,
+            step=settings.step,
+            progress=progress,
         )
     except (NothingToExamine, CheckpointError) as error:
         return nothing_examined(error, settings, str(root))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from spectral_doctor.diagnosis.findings import still_since
@@ -14,9 +14,11 @@ from spectral_doctor.gate.records import CheckOutcome, Coverage, Problem
 from spectral_doctor.gate.rules import RULES, Level
 from spectral_doctor.gate.settings import GateSettings
 from spectral_doctor.inspection import Inspection
-from spectral_doctor.trajectory.records import LayerTrajectory
+from spectral_doctor.records import Certainty, Failure
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 _BY_VERDICT = {Verdict.COLLAPSED: "SD101", Verdict.DECLINING: "SD102", Verdict.NOT_ENOUGH_EVIDENCE: "SD103"}
+_ONLY_INFERRED = "A warning only: its shape alone says that this is a discriminator."
 _LAYER_BY_VERDICT = {Verdict.COLLAPSED: "SD111", Verdict.DECLINING: "SD112"}
 
 
@@ -25,8 +27,9 @@ def judge(inspection: Inspection, settings: GateSettings, root: str = "") -> Che
     inspection = _distinctly_named(inspection)
     found: list[Problem] = []
     for diagnosis in inspection.diagnoses:
-        found += [item for item in _problems(diagnosis) if not settings.silences(item.rule.code, item.layer)]
-    found += [_about_files("SD302", failure) for failure in inspection.failures]
+        problems = (item for item in _problems(diagnosis) if not settings.silences(item.rule.code, item.layer))
+        found += _softened(problems) if diagnosis.trajectory.certainty is Certainty.INFERRED else problems
+    found += [replace(_about_files("SD302", str(item)), failure=item) for item in inspection.failures]
     coverage = coverage_of(inspection)
     least = settings.fail_on_coverage
     if least is not None and coverage.percent < least:
@@ -46,7 +49,7 @@ def judge(inspection: Inspection, settings: GateSettings, root: str = "") -> Che
 def nothing_examined(error: DoctorError, settings: GateSettings, root: str = "") -> CheckOutcome:
     """The outcome where nothing could be examined: one problem, SD301, which nothing silences."""
     sentence = " ".join([str(error), *getattr(error, "__notes__", ())])
-    inspection = Inspection((), (), (sentence,))
+    inspection = Inspection((), (), (Failure("", sentence),))
     return CheckOutcome(
         inspection=inspection,
         problems=(_about_files("SD301", sentence),),
@@ -91,10 +94,21 @@ def _distinctly_named(inspection: Inspection) -> Inspection:
         name = diagnosis.trajectory.discriminator
         seen[name] += 1
         if seen[name] > 1:
-            trajectory = replace(diagnosis.trajectory, discriminator=f"{name} ({seen[name]})")
+            trajectory = _numbered(diagnosis.trajectory, seen[name])
             diagnosis = replace(diagnosis, trajectory=trajectory)
         diagnoses.append(diagnosis)
     return replace(inspection, diagnoses=tuple(diagnoses))
+
+
+def _numbered(trajectory: SpectralTrajectory, number: int) -> SpectralTrajectory:
+    series = trajectory.series
+    return replace(trajectory, series=replace(series, run=f"{series.run}, {number}" if series.run else str(number)))
+
+
+def _softened(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """What is found in a network that is a discriminator by its shape alone is told, and never fails."""
+    for item in problems:
+        yield replace(item, level=Level.WARN, sentence=f"{item.sentence} {_ONLY_INFERRED}")
 
 
 def _problems(diagnosis: Diagnosis) -> Iterator[Problem]:
@@ -102,9 +116,10 @@ def _problems(diagnosis: Diagnosis) -> Iterator[Problem]:
     if diagnosis.verdict in _BY_VERDICT:
         code = _BY_VERDICT[diagnosis.verdict]
         yield _about_discriminator(code, diagnosis, diagnosis.summary + _resume(diagnosis))
-    for finding, layer in zip(diagnosis.layers, trajectory.layers, strict=True):
+    for finding in diagnosis.layers:
         if finding.verdict in _LAYER_BY_VERDICT:
-            yield _about_layer(_LAYER_BY_VERDICT[finding.verdict], diagnosis, layer, -1, _plateau_sentence(finding))
+            code = _LAYER_BY_VERDICT[finding.verdict]
+            yield _about_layer(code, diagnosis, finding.trajectory, -1, _plateau_sentence(finding))
     faults = {finding.kind: finding for finding in diagnosis.findings}
     if FindingKind.NON_FINITE in faults:
         yield from _non_finite(diagnosis)
@@ -183,4 +198,4 @@ def _about_layer(
 
 
 def _about_files(code: str, sentence: str) -> Problem:
-    return Problem(RULES[code], Level.FAIL, "", "", "", None, f"{sentence.rstrip('.')}.")
+    return Problem(RULES[code], Level.FAIL, "", "", None, None, f"{sentence.rstrip('.')}.")

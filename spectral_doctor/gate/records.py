@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spectral_doctor.gate.rules import Level, Rule
+from spectral_doctor.records import CheckpointRef, Failure
 
 if TYPE_CHECKING:
     from spectral_doctor.inspection import Inspection
 
 _WRAPPER = re.compile(r"^(?:module\.|_orig_mod\.)+")
-_NUMBERED_PART = re.compile(r"\[(?:group|gate) \d+/\d+\]$")
+# Both `conv[group 2/4]` and `lstm[ih_l0 gate 1/4]`: the number goes, and what else the brackets say stays.
+_NUMBERED_PART = re.compile(r"\[(?P<rest>[^\[\]]*?) ?\b(?:group|gate) \d+/\d+\]$")
 
 
 @dataclass(frozen=True, order=True)
@@ -37,25 +39,27 @@ class Key:
 
 def normalised(layer: str) -> str:
     """A layer's name without what changes from one way of saving to another."""
-    return _NUMBERED_PART.sub("", _WRAPPER.sub("", layer))
+    return _NUMBERED_PART.sub(lambda found: f"[{found['rest']}]" if found["rest"] else "", _WRAPPER.sub("", layer))
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing found: which rule, where, at which checkpoint, in words.
 
-    `layer` is empty where the rule is about a discriminator, both names where it is about the files. `known`
-    says that the baseline has it already, so that it no longer fails.
+    `layer` is empty where the rule is about a discriminator, both names where it is about the files, which
+    also have no checkpoint. `known`
+    says that the baseline has it already, so that it no longer fails; `failure` is the file of SD302.
     """
 
     rule: Rule
     level: Level
     discriminator: str
     layer: str
-    checkpoint: str
+    checkpoint: CheckpointRef | None
     step: int | None
     sentence: str
     known: bool = False
+    failure: Failure | None = None
 
     @property
     def key(self) -> Key:

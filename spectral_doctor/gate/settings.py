@@ -11,6 +11,7 @@ from typing import Any
 
 from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.gate.rules import RULES, Level, matching, rule_named
+from spectral_doctor.records import is_remote
 
 PREFIX = "SPECTRAL_DOCTOR_"
 # Variables of that prefix that are no settings of a check.
@@ -35,6 +36,7 @@ class GateSettings:
 
     paths: tuple[str, ...] = ()
     discriminator: str | None = None
+    step: str | None = None
     exclude: tuple[str, ...] = ()
     fail_on: FailOn = FailOn.COLLAPSED
     fail_on_coverage: float | None = None
@@ -119,7 +121,7 @@ def from_options(options: Mapping[str, Any]) -> Source:
 
 def _from_folder(key: str, parsed: Any, folder: Path) -> Any:
     if key == "paths":
-        return tuple(str(folder / path) for path in parsed)
+        return tuple(path if is_remote(path) else str(folder / path) for path in parsed)
     if key == "baseline":
         return str(folder / parsed)
     if key == "format":
@@ -210,6 +212,7 @@ def _unexpected(value: Any, label: str, expected: str) -> UsageError:
 PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "paths": _texts,
     "discriminator": _text,
+    "step": _text,
     "exclude": _texts,
     "fail-on": _fail_on,
     "fail-on-coverage": _percent,

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from spectral_doctor.parametrizations.regularization import (
-    ForwardRegularizer,
-    SpectralRegularization,
+from spectral_doctor.parametrizations.forward_pass import (
+    ForwardCompensation,
+    RaisedSpectrum,
     remove_spectral_regularization,
     spectral_regularization,
 )
-from spectral_doctor.parametrizations.regularizer import LayerChange, SpectralRegularizer, project
+from spectral_doctor.parametrizations.projection import SpectralRegularizer
 
 __all__ = [
-    "ForwardRegularizer",
-    "LayerChange",
-    "SpectralRegularization",
+    "ForwardCompensation",
+    "RaisedSpectrum",
     "SpectralRegularizer",
-    "project",
     "remove_spectral_regularization",
     "spectral_regularization",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome, Problem
+from spectral_doctor.records import Certainty
+from spectral_doctor.report.listing import recognised
 from spectral_doctor.report.problems import by_rule, conclusion, group_sentence, key_words, title
 
 
@@ -26,7 +28,8 @@ def _series(diagnosis: Diagnosis) -> str:
     steps, unit = trajectory.steps, trajectory.step_unit
     when = "one checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints, {unit} {steps[0]} to {steps[-1]}"
     since = "" if diagnosis.onset is None or len(steps) == 1 else f" since {unit} {diagnosis.onset}"
-    return f"{diagnosis.verdict.value}{since}  {printable(trajectory.discriminator)}: {when}"
+    how = "" if trajectory.certainty is Certainty.CONFIRMED else f"; {recognised(trajectory)}"
+    return f"{diagnosis.verdict.value}{since}  {printable(trajectory.discriminator)}: {when}{how}"
 
 
 def _mark(problem: Problem) -> str:

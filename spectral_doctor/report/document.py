@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, StepState
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.trajectory.history import HISTORY_VERSION, series_to_json
-from spectral_doctor.trajectory.records import LayerTrajectory
-from spectral_doctor.veegan.records import Reconstruction
 from spectral_doctor.version import __version__
+
+if TYPE_CHECKING:
+    from spectral_doctor.veegan.records import Reconstruction
 
 
 def render_json(inspection: Inspection, found: Mapping[str, Reconstruction] | None = None) -> str:
@@ -35,7 +36,7 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
         "tool": f"spectral-doctor {__version__}",
         "series": [{**series_to_json(item.trajectory), "diagnosis": _diagnosis(item)} for item in inspection.diagnoses],
         "left_out": [asdict(item) for item in inspection.left_out],
-        "failures": list(inspection.failures),
+        "failures": list(map(str, inspection.failures)),
     }
 
 
@@ -48,18 +49,20 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "onset": diagnosis.onset,
         "onset_after": diagnosis.onset_after,
         "last_healthy": diagnosis.last_healthy,
-        "resume_from": diagnosis.resume_from,
-        "states": [{**asdict(state), "verdict": state.verdict.value} for state in diagnosis.states],
-        "layers": [
-            _layer(finding, layer) for finding, layer in zip(diagnosis.layers, diagnosis.trajectory.layers, strict=True)
-        ],
+        "resume_from": None if diagnosis.resume_from is None else str(diagnosis.resume_from),
+        "states": [_state(state) for state in diagnosis.states],
+        "layers": [_layer(finding) for finding in diagnosis.layers],
         "findings": [{**asdict(finding), "kind": finding.kind.value} for finding in diagnosis.findings],
         "thresholds": asdict(diagnosis.thresholds),
     }
 
 
-def _layer(finding: LayerFinding, layer: LayerTrajectory) -> dict[str, Any]:
-    spectra = layer.spectra
+def _state(state: StepState) -> dict[str, Any]:
+    return {**vars(state), "checkpoint": str(state.checkpoint), "verdict": state.verdict.value}
+
+
+def _layer(finding: LayerFinding) -> dict[str, Any]:
+    layer, spectra = finding.trajectory, finding.trajectory.spectra
     return {
         "name": finding.layer,
         "verdict": None if finding.verdict is None else finding.verdict.value,

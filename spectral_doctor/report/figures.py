@@ -15,7 +15,6 @@ from matplotlib.ticker import MaxNLocator
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
 from spectral_doctor.errors import printable
-from spectral_doctor.trajectory.records import LayerTrajectory
 
 PLOT_FORMATS = ("png", "svg", "pdf")
 _COLUMNS = 5
@@ -67,9 +66,9 @@ def _draw_series(block: SubFigure, diagnosis: Diagnosis) -> None:
     )
     _draw_plateaus(block.add_subplot(grid[0, :]), diagnosis)
     axes = []
-    for index, (layer, finding) in enumerate(zip(trajectory.layers, diagnosis.layers, strict=True)):
+    for index, finding in enumerate(diagnosis.layers):
         panel = block.add_subplot(grid[1 + index // _COLUMNS, index % _COLUMNS])
-        _draw_spectra(panel, layer, finding, trajectory.steps)
+        _draw_spectra(panel, finding, trajectory.steps)
         axes.append(panel)
     if len(trajectory.steps) > 1:
         scale = ScalarMappable(Normalize(trajectory.steps[0], trajectory.steps[-1]), _MAP)
@@ -99,7 +98,8 @@ def _draw_plateaus(axes: Axes, diagnosis: Diagnosis) -> None:
     axes.legend(fontsize=8, loc="lower left", ncols=3, frameon=False)
 
 
-def _draw_spectra(axes: Axes, layer: LayerTrajectory, finding: LayerFinding, steps: Sequence[int]) -> None:
+def _draw_spectra(axes: Axes, finding: LayerFinding, steps: Sequence[int]) -> None:
+    layer = finding.trajectory
     span = max(steps[-1] - steps[0], 1)
     for step, spectrum in zip(steps, layer.spectra, strict=True):
         if spectrum is None:

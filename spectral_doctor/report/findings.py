@@ -39,7 +39,8 @@ def render_jsonl(outcome: CheckOutcome) -> str:
                 "steps": list(trajectory.steps),
                 "onset": diagnosis.onset,
                 "last_healthy": diagnosis.last_healthy,
-                "resume_from": diagnosis.resume_from,
+                "certainty": trajectory.certainty.value,
+                "resume_from": None if diagnosis.resume_from is None else str(diagnosis.resume_from),
                 "summary": diagnosis.summary,
             }
         )
@@ -57,7 +58,7 @@ def _finding(problem: Problem) -> dict[str, Any]:
         "known": problem.known,
         "discriminator": problem.discriminator,
         "layer": problem.layer,
-        "checkpoint": problem.checkpoint,
+        "checkpoint": "" if problem.checkpoint is None else str(problem.checkpoint),
         "step": problem.step,
         "message": problem.sentence,
         "fingerprint": problem.fingerprint,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import printable
-from spectral_doctor.gate.coverage import is_missed
 from spectral_doctor.gate.records import CheckOutcome, Problem
 from spectral_doctor.gate.rules import RULES, Level
+from spectral_doctor.records import SkippedLayer
 
 FILES = "files"
 _JUDGING = ("SD111", "SD112")
@@ -62,8 +61,8 @@ def _discriminator_cases(
 
 def _skipped(skipped: SkippedLayer) -> ElementTree.Element:
     case = ElementTree.Element("testcase", name=printable(f"examined {skipped.name}"))
-    what = "not examined" if is_missed(skipped.reason) else "nothing to examine"
-    ElementTree.SubElement(case, "skipped", message=printable(f"{what}: {skipped.reason}"))
+    what = "not examined" if skipped.reason.is_missed else "nothing to examine"
+    ElementTree.SubElement(case, "skipped", message=printable(f"{what}: {skipped.sentence}"))
     return case
 
 

@@ -43,7 +43,7 @@ def _discriminators(diagnoses: tuple[Diagnosis, ...]) -> str:
     rows = []
     for diagnosis in diagnoses:
         trajectory = diagnosis.trajectory
-        resume = printable(diagnosis.resume_from or "—")
+        resume = "—" if diagnosis.resume_from is None else printable(diagnosis.resume_from)
         best = [state.best_plateau for state in diagnosis.states]
         rows.append(
             (

@@ -10,6 +10,7 @@ from spectral_doctor.errors import listed, printable
 from spectral_doctor.gate.judging import coverage_words
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
 from spectral_doctor.gate.rules import RULES, Level
+from spectral_doctor.records import CheckpointRef, Failure, RemotePath
 
 
 def title(problem: Problem) -> str:
@@ -34,12 +35,14 @@ def key_words(key: Key) -> str:
 
 
 def by_rule(problems: Sequence[Problem]) -> list[tuple[Problem, ...]]:
-    """Problems of one rule, one discriminator and one level together, in order: what is said once for all layers."""
+    """Problems that are said once: of one rule, discriminator and level, or files refused for one reason; in order."""
     groups: dict[tuple[str, str, Level, bool], list[Problem]] = defaultdict(list)
     alone: list[tuple[Problem, ...]] = []
     for problem in problems:
-        if problem.rule.per_layer:
-            groups[(problem.rule.code, problem.discriminator, problem.level, problem.known)].append(problem)
+        reason = None if problem.failure is None else problem.failure.reason
+        shared = problem.discriminator if problem.rule.per_layer else reason
+        if shared is not None:
+            groups[(problem.rule.code, shared, problem.level, problem.known)].append(problem)
         else:
             alone.append((problem,))
     return sorted([*alone, *map(tuple, groups.values())], key=lambda group: problems.index(group[0]))
@@ -50,16 +53,38 @@ def group_sentence(group: Sequence[Problem]) -> str:
     if len(group) == 1:
         return sentence(group[0])
     first = group[0]
+    if first.failure is not None:
+        return grouped_failures([item.failure for item in group if item.failure is not None])
     names = listed(problem.layer for problem in group)
     example = printable(f"{first.layer}: {first.sentence}")
     return f"{printable(first.discriminator)}: {len(group)} layers: {names}. {example}"
 
 
-def relative_path(path: str, root: str) -> str:
-    """A path as a report shows it: from `root` with `/` between, or its last name where it lies outside."""
-    if not path:
+def grouped_failures(failures: Sequence[Failure]) -> str:
+    """Files that could not be used for one reason, in one sentence: which, and why; `failures` is never empty."""
+    if len(failures) == 1:
+        return printable(failures[0])
+    return printable(f"{len(failures)} files: {listed(item.name for item in failures)}: {failures[0].reason}")
+
+
+def failures_by_reason(failures: Sequence[Failure]) -> list[list[Failure]]:
+    """The failures of one reason together, in the order in which they came."""
+    groups: dict[str, list[Failure]] = defaultdict(list)
+    for failure in failures:
+        groups[failure.reason].append(failure)
+    return list(groups.values())
+
+
+def relative_path(checkpoint: CheckpointRef | None, root: str) -> str:
+    """Where a checkpoint lies as a report shows it: from `root` with `/` between, or its name where it lies outside.
+
+    A URL is shown whole; nothing is shown for a problem without a checkpoint.
+    """
+    if checkpoint is None:
         return ""
-    absolute = Path(root, path)
+    if isinstance(checkpoint.location, RemotePath):
+        return str(checkpoint.location)
+    absolute = Path(root, checkpoint.location)
     try:
         return absolute.relative_to(root).as_posix()
     except ValueError:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from spectral_doctor.errors import printable
-from spectral_doctor.veegan.records import Reconstruction
+
+if TYPE_CHECKING:
+    from spectral_doctor.veegan.records import Reconstruction
 
 
 def render_reconstructions(found: Mapping[str, Reconstruction], *, width: int = 80) -> str:

@@ -7,7 +7,7 @@ import io
 
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 
 COLUMNS = (
     "discriminator",
@@ -33,7 +33,8 @@ def render_csv(inspection: Inspection) -> str:
     writer.writerow(COLUMNS)
     for diagnosis in inspection.diagnoses:
         trajectory = diagnosis.trajectory
-        for finding, layer in zip(diagnosis.layers, trajectory.layers, strict=True):
+        for finding in diagnosis.layers:
+            layer = finding.trajectory
             for index, step in enumerate(trajectory.steps):
                 writer.writerow(
                     (
@@ -41,7 +42,7 @@ def render_csv(inspection: Inspection) -> str:
                         _cell(layer.name),
                         step,
                         _cell(trajectory.step_unit),
-                        _cell(trajectory.checkpoints[index]),
+                        _cell(str(trajectory.checkpoints[index])),
                         *_numbers(layer.spectra[index], finding.plateau[index]),
                         layer.deficit(index),
                         layer.non_finite[index],

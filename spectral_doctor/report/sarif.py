@@ -9,6 +9,7 @@ from urllib.parse import quote
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
 from spectral_doctor.gate.rules import RULES, Level, Rule
+from spectral_doctor.records import is_remote
 from spectral_doctor.report.problems import relative_path, sentence, subject
 from spectral_doctor.version import __version__
 
@@ -94,14 +95,18 @@ def _absent(key: Key) -> dict[str, Any]:
     }
 
 
+def _artifact(path: str) -> dict[str, str]:
+    """A path relative to the folder of the check, or a URL, which is relative to nothing."""
+    if is_remote(path):
+        return {"uri": quote(path, safe=":/?#[]@!$&'()*+,;=%~", errors="backslashreplace")}
+    return {"uri": quote(path, errors="backslashreplace"), "uriBaseId": "%SRCROOT%"}
+
+
 def _locations(discriminator: str, layer: str, path: str) -> dict[str, Any]:
     location: dict[str, Any] = {}
     if path:
         # Code scanning asks for a line; a checkpoint has none, so it is the first.
-        location["physicalLocation"] = {
-            "artifactLocation": {"uri": quote(path, errors="backslashreplace"), "uriBaseId": "%SRCROOT%"},
-            "region": {"startLine": 1},
-        }
+        location["physicalLocation"] = {"artifactLocation": _artifact(path), "region": {"startLine": 1}}
     if discriminator:
         name = printable(f"{discriminator}.{layer}" if layer else discriminator)
         location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "object"}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -14,13 +14,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis, FindingKind, LayerFinding, Verdict
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
-from spectral_doctor.report.listing import FORMS, layer_rows
+from spectral_doctor.records import LeftOut, SkippedLayer
+from spectral_doctor.report.listing import FORMS, layer_rows, recognised
+from spectral_doctor.report.problems import failures_by_reason, grouped_failures
 from spectral_doctor.report.sparkline import sparkline
-from spectral_doctor.trajectory.records import LayerTrajectory
 
 _STYLES = {
     Verdict.HEALTHY: "green",
@@ -38,7 +38,7 @@ _TREND_WIDTH = 8
 def render_text(inspection: Inspection, *, width: int = 80, color: bool = False, explain: bool = False) -> str:
     """Return the whole report as text `width` columns wide: a table and a verdict for every series.
 
-    `explain` adds why each discriminator was taken for one and lists everything that was left out.
+    `explain` lists everything that was left out.
     """
     console = Console(
         file=StringIO(),
@@ -55,8 +55,10 @@ def render_text(inspection: Inspection, *, width: int = 80, color: bool = False,
         console.print(_overview(inspection.diagnoses))
     for line in _left_out(inspection.left_out, explain):
         console.print(line)
-    for failure in inspection.failures:
-        console.print(Text.assemble(("Could not be used: ", "bold red"), printable(failure)))
+    for group in failures_by_reason(inspection.failures):
+        lines = [printable(item) for item in group] if explain else [grouped_failures(group)]
+        for line in lines:
+            console.print(Text.assemble(("Could not be used: ", "bold red"), line))
     if inspection.diagnoses:
         console.print(_thresholds(inspection.diagnoses[0]))
     file = console.file
@@ -79,8 +81,6 @@ def _overview(diagnoses: Sequence[Diagnosis]) -> Text:
 def _diagnosis(diagnosis: Diagnosis, width: int, explain: bool) -> list[RenderableType]:
     trajectory = diagnosis.trajectory
     parts: list[RenderableType] = [_title(diagnosis)]
-    if explain:
-        parts.append(Text(f"Taken for a discriminator: {printable(trajectory.why)}."))
     parts.append(_table(diagnosis, width))
     parts.append(_verdict(diagnosis))
     parts += [
@@ -105,7 +105,7 @@ def _title(diagnosis: Diagnosis) -> Text:
     else:
         when = f"{count} checkpoints, {trajectory.step_unit} {trajectory.steps[0]} to {trajectory.steps[-1]}"
         when += f" (from {printable(trajectory.step_source)})"
-    return Text.assemble((printable(trajectory.discriminator), "bold"), f": {when}")
+    return Text.assemble((printable(trajectory.discriminator), "bold"), f": {when}; {recognised(trajectory)}")
 
 
 def _table(diagnosis: Diagnosis, width: int) -> Table:
@@ -120,12 +120,13 @@ def _table(diagnosis: Diagnosis, width: int) -> Table:
     table.add_column("deficit", justify="right", no_wrap=True)
     table.add_column("trend", no_wrap=True, width=_TREND_WIDTH)
     table.add_column("layer is", no_wrap=True)
-    for finding, layer, name in layer_rows(diagnosis):
-        table.add_row(*_cells(finding, layer, name, layer_width))
+    for finding, name in layer_rows(diagnosis):
+        table.add_row(*_cells(finding, name, layer_width))
     return table
 
 
-def _cells(finding: LayerFinding, layer: LayerTrajectory, name: str, layer_width: int) -> list[Text]:
+def _cells(finding: LayerFinding, name: str, layer_width: int) -> list[Text]:
+    layer = finding.trajectory
     spectrum = layer.spectra[-1]
     rows, columns = layer.identity.matrix_shape
     judged = Text(finding.reason, style="dim") if finding.verdict is None else _verdict_word(finding.verdict)
@@ -166,8 +167,11 @@ def _advice(diagnosis: Diagnosis) -> Text:
         return Text.assemble(
             ("Resume from ", "bold"),
             f"{printable(diagnosis.resume_from)} ({unit} {diagnosis.last_healthy}), the last healthy checkpoint "
+            f"{'still there ' if diagnosis.healthy_is_gone else ''}"
             f"before the onset between {unit} {diagnosis.onset_after} and {diagnosis.onset}.",
         )
+    if diagnosis.onset is not None and diagnosis.healthy_is_gone:
+        return Text("The healthy checkpoints before the onset are no longer there as they were: none to resume from.")
     if diagnosis.onset is not None:
         return Text("No checkpoint before the onset is among those given: add earlier ones to find where to resume.")
     if diagnosis.resume_from is not None:
@@ -176,11 +180,33 @@ def _advice(diagnosis: Diagnosis) -> Text:
 
 
 def _skipped(skipped: Sequence[SkippedLayer], explain: bool) -> list[RenderableType]:
-    return _by_reason("Skipped", [(item.name, item.reason) for item in skipped], explain)
+    return _by_reason("Skipped", [(item.name, item.sentence) for item in skipped], explain)
 
 
 def _left_out(left_out: Sequence[LeftOut], explain: bool) -> list[RenderableType]:
-    return _by_reason("Left out", [(item.name, item.reason) for item in left_out], explain)
+    """What was left out; files of formats that are not read are counted by format."""
+    closed = [item for item in left_out if item.format_name]
+    others = [(item.name, item.reason) for item in left_out if not item.format_name or explain]
+    return [*_by_reason("Left out", others, explain), *([] if explain else _by_format(closed))]
+
+
+def _by_format(closed: Sequence[LeftOut]) -> list[RenderableType]:
+    """`Not read: 23 HDF5 files, 2 ONNX files: …`, one line a reason."""
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in closed:
+        reasons[item.reason][item.format_name] += 1
+    return [
+        Text(f"Not read: {', '.join(_counted(name, many) for name, many in counts.items())}: {_ended(reason)}")
+        for reason, counts in reasons.items()
+    ]
+
+
+def _counted(name: str, count: int) -> str:
+    return f"{count} {printable(name)}{'' if count == 1 else 's'}"
+
+
+def _ended(reason: str) -> str:
+    return f"{printable(reason.rstrip('.'))}."
 
 
 def _by_reason(title: str, pairs: Sequence[tuple[str, str]], explain: bool) -> list[RenderableType]:
@@ -195,7 +221,7 @@ def _by_reason(title: str, pairs: Sequence[tuple[str, str]], explain: bool) -> l
             names = [f"{keys.pop()} in {len(set(paths))} files"]
         shown = names if explain else names[:_SHOWN]
         more = f" and {len(names) - len(shown)} more (--explain lists them)" if len(shown) < len(names) else ""
-        lines.append(Text(f"{title}: {', '.join(map(printable, shown))}{more}: {printable(reason.rstrip('.'))}."))
+        lines.append(Text(f"{title}: {', '.join(map(printable, shown))}{more}: {_ended(reason)}"))
     return lines
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spectral_doctor.diagnosis.records import Thresholds
-from spectral_doctor.training.records import Saved
+
+if TYPE_CHECKING:
+    from spectral_doctor.training.records import Saved
 
 
 def checkpoint_line(saved: Saved) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,10 +12,12 @@ from rich.text import Text
 
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.errors import printable
-from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.parametrizations.regularizer import LayerChange
-from spectral_doctor.spectrum import Spectrum
-from spectral_doctor.treatment.records import ResumePlan, TreatmentOutcome, TreatmentResult
+from spectral_doctor.records import Spectrum
+
+if TYPE_CHECKING:
+    from spectral_doctor.evaluation import Evaluation
+    from spectral_doctor.state_dicts.compensating import LayerChange
+    from spectral_doctor.treatment.records import ResumePlan, TreatmentOutcome, TreatmentResult
 
 
 def render_changes(result: TreatmentResult, *, width: int = 80) -> str:
@@ -30,7 +33,7 @@ def render_changes(result: TreatmentResult, *, width: int = 80) -> str:
         if item.envelope_source:
             console.print(Text(f"Envelope: {item.envelope_source}."))
         for skipped in item.untouched:
-            console.print(Text(f"Untouched: {printable(skipped.name)}: {printable(skipped.reason)}."))
+            console.print(Text(f"Untouched: {printable(skipped.name)}: {printable(skipped.sentence)}."))
     return _text(console)
 
 

@@ -10,24 +10,20 @@ from rich.text import Text
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.errors import printable
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import Location, SeriesId
 from spectral_doctor.report.sparkline import sparkline
 
 _TREND = 24
 
-# What tells one state of a discriminator from another: its name, its step, its checkpoint's file.
-StateKey = tuple[str, int, str]
+# What tells one state of a discriminator from another: its series, its step, and its file, whatever became of that.
+StateKey = tuple[SeriesId, int, Location]
 
 
 def states(inspection: Inspection) -> Iterator[tuple[StateKey, Diagnosis, int]]:
     """Every state that is known: its key, the diagnosis it belongs to, and its place there."""
     for diagnosis in inspection.diagnoses:
         for index, state in enumerate(diagnosis.states):
-            # The label of a file that was overwritten since is no part of the state.
-            yield (
-                (diagnosis.trajectory.discriminator, state.step, state.checkpoint.partition(" (")[0]),
-                diagnosis,
-                index,
-            )
+            yield (diagnosis.trajectory.series, state.step, state.checkpoint.location), diagnosis, index
 
 
 def state_line(diagnosis: Diagnosis, index: int) -> str:
@@ -45,8 +41,8 @@ def state_values(diagnosis: Diagnosis, index: int) -> dict[str, float]:
     """One state as named numbers for a tracker: `best_plateau`, and of every layer σ1, plateau and deficit."""
     best = diagnosis.states[index].best_plateau
     values = {} if best is None else {"best_plateau": best}
-    for finding, layer in zip(diagnosis.layers, diagnosis.trajectory.layers, strict=True):
-        spectrum = layer.spectra[index]
+    for finding in diagnosis.layers:
+        layer, spectrum = finding.trajectory, finding.trajectory.spectra[index]
         numbers = {
             "sigma_max": None if spectrum is None else spectrum.sigma_max,
             "plateau": finding.plateau[index],

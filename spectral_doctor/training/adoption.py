@@ -9,12 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spectral_doctor.checkpoints.layouts import find_discriminators, find_generator
-from spectral_doctor.checkpoints.optimizers import is_discriminators, optimizer_states
-from spectral_doctor.checkpoints.reading import read_tree
+from spectral_doctor.arrays import Array, tensor_of
+from spectral_doctor.checkpoints.formats import Tree
+from spectral_doctor.checkpoints.opening import open_path
+from spectral_doctor.checkpoints.training_state import is_states_tree, main_file, read_state, state_path
 from spectral_doctor.errors import NoDiscriminator, UsageError, listed, printable
 from spectral_doctor.gan.recipes import Recipe
-from spectral_doctor.training.folder import read_state, state_path
+from spectral_doctor.state_dicts.networks import find_discriminators, find_generator
+from spectral_doctor.state_dicts.optimizers import is_discriminators, optimizer_states
 from spectral_doctor.training.state import TrainingState
 
 
@@ -24,7 +26,7 @@ def adopt(state: TrainingState, path: Path, step: int, key: str | None = None) -
     The generator is looked for in the same file and in the one beside it with the generator's name. Raises
     `UsageError` where the recipe builds other networks than the file holds.
     """
-    tree = read_tree(path)[1]
+    tree = open_path(path).tree
     found, _ = find_discriminators(tree, path, key=key)
     if not found:
         raise NoDiscriminator(path, tree)
@@ -51,37 +53,39 @@ def adopted_generator(recipe: Recipe, path: Path) -> nn.Module:
     A stranger's generator is looked for as `adopt` does. Raises `UsageError` where there is none, or another.
     """
     generator, _ = recipe.networks()
-    state, tensors = state_path(path), None
-    tree = read_tree(state / "state.pt" if state.is_dir() else state)[1]
-    if str(tree.get("format", "")).startswith("spectral-doctor/training/"):
-        content = read_state(state)
-        tensors = content["generator_ema"] or content["generator"]
-    else:
-        tensors = find_generator(tree) or _beside(path)
+    tree = open_path(main_file(path)).tree
+    if is_states_tree(tree):
+        content = read_state(state_path(path))
+        generator.load_state_dict(content["generator_ema"] or content["generator"])
+        return generator
+    tensors = find_generator(tree) or _beside(path)
     if tensors is None:
         raise UsageError(f"{printable(path)}: no generator in it or beside it, so there is nothing to reconstruct.")
     _load(generator, tensors, path, "generator")
     return generator
 
 
-def _load(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name: str) -> None:
+def _load(network: nn.Module, tensors: Mapping[str, Array], path: Path, name: str) -> None:
     own = network.state_dict()
     extra, lacking = sorted(tensors.keys() - own.keys()), sorted(own.keys() - tensors.keys())
-    shapes = [key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape]
+    shapes = [key for key in own.keys() & tensors.keys() if tuple(own[key].shape) != tensors[key].shape]
     if extra or lacking or shapes:
         raise UsageError(
             f"{printable(path)}: its {name} is not the recipe's: not in the recipe {listed(extra, 3) or 'nothing'}, "
             f"not in the file {listed(lacking, 3) or 'nothing'}, other shapes {listed(sorted(shapes), 3) or 'none'}."
         )
-    network.load_state_dict(dict(tensors))
+    network.load_state_dict({key: tensor_of(array) for key, array in tensors.items()})
 
 
-def _load_optimizer(optimizer: Optimizer, states: list[Mapping[str, object]]) -> bool:
+def _load_optimizer(optimizer: Optimizer, states: list[Tree]) -> bool:
     if len(states) != 1:
         return False
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     saved: Any = states[0]
-    entries = {int(index): dict(entry) for index, entry in saved["state"].items()}
+    entries = {
+        int(index): {key: tensor_of(value) if isinstance(value, Array) else value for key, value in entry.items()}
+        for index, entry in saved["state"].items()
+    }
     fits = len(entries) == len(parameters) and all(
         tensor.ndim == 0 or tensor.shape == parameters[index].shape
         for index, entry in entries.items()
@@ -93,10 +97,10 @@ def _load_optimizer(optimizer: Optimizer, states: list[Mapping[str, object]]) ->
     return fits
 
 
-def _beside(path: Path) -> Mapping[str, Tensor] | None:
+def _beside(path: Path) -> Mapping[str, Array] | None:
     for old, new in (("netD", "netG"), ("discriminator", "generator"), ("Discriminator", "Generator"), ("D", "G")):
         sibling = path.with_name(path.name.replace(old, new, 1))
         if sibling != path and sibling.exists():
-            tree = read_tree(sibling)[1]
-            return find_generator(tree) or {key: value for key, value in tree.items() if isinstance(value, Tensor)}
+            tree = open_path(sibling).tree
+            return find_generator(tree) or {key: value for key, value in tree.items() if isinstance(value, Array)}
     return None

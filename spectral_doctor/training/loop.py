@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import torch
 
 from spectral_doctor.gan.networks import evaluating, parameters_are_finite
+from spectral_doctor.signals import received_signals
 from spectral_doctor.training.folder import RunFolder, write_state
 from spectral_doctor.training.randomness import untouched_randomness
 from spectral_doctor.training.records import Saved, Snapshot, StepLosses, TrainingOutcome
@@ -74,11 +72,11 @@ def train(
     last = folder.checkpoint(state.step)
     if state.step == 0 or save_first:
         last = _save(state, folder, None, on_save, world)
-    with _signals() as received:
+    with received_signals() as received:
         while state.step < settings.steps:
             losses = update(state, world)
             on_step(state.step, losses)
-            stop = world.any(received[0] if received else 0)
+            stop = world.any(received.signal)
             if not is_finite(losses.discriminator, losses.generator):
                 return TrainingOutcome(state.step, last, fault="a loss is not finite")
             if state.step % settings.save_every == 0 or state.step == settings.steps or stop:
@@ -135,19 +133,3 @@ def _average(state: TrainingState) -> None:
         mean.lerp_(value, 1 - state.recipe.settings.ema)
     for kept, current in zip(state.average.buffers(), state.generator.buffers(), strict=True):
         kept.copy_(current)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; yields the list that they arrive in."""
-    received: list[int] = []
-
-    def remember(number: int, _: FrameType | None) -> None:
-        received.append(number)
-
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

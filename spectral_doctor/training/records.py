@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_doctor.diagnosis.records import Thresholds
 from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.trajectory.records import LayerSpectrum
+from spectral_doctor.records import LayerSpectrum
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from spectral_doctor.checkpoints.training_state import STATE_FORMAT, read_state
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.gan.settings import Settings
-from spectral_doctor.training.folder import STATE_FORMAT, read_state
 from spectral_doctor.training.randomness import captured_randomness, restore_randomness
 from spectral_doctor.training.records import StepLosses
 from spectral_doctor.training.world import World
@@ -156,6 +156,10 @@ def load_state(state: TrainingState, path: Path) -> None:
         raise UsageError(f"{path}: a treated run; go on with `fix --resume`, not with `train`.")
     if content["treatment"] is None and state.treatment is not None:
         raise UsageError(f"{path}: a run without compensation; resume it as it was started.")
+    if state.treatment is not None:
+        before, applied = content["treatment"].get("apply"), state.treatment.state_dict()["apply"]
+        if before != applied:
+            raise UsageError(f"{path}: treated with --apply {printable(before)}, not {applied}; resume with the same.")
     saved, mode = (content.get("method") or {}).get("mode", "gan"), state.method.name if state.method else "gan"
     if saved != mode:
         raise UsageError(f"{path}: trained with --mode {printable(saved)}, not {mode}; resume with the same.")

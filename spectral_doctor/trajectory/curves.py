@@ -6,15 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
-from spectral_doctor.checkpoints.formats import Format, sniff
-from spectral_doctor.checkpoints.reading import read_tree
-from spectral_doctor.errors import DoctorError
+from spectral_doctor.checkpoints.training_state import is_number, stored_evaluation
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
-_STATE_FORMAT = "spectral-doctor/training/"
 _LARGEST_RECORD = 64 * 2**20
 _SNAPSHOT = re.compile(r"(\d{1,15})(?:\.[A-Za-z]+)?$")
 # By the first letters of a metric's name, as StyleGAN's metrics are called.
@@ -52,7 +48,7 @@ def read_curves(trajectory: SpectralTrajectory) -> tuple[MetricCurve, ...]:
     The evaluation stands inside a training state that `train` wrote; `metric-*.jsonl` are StyleGAN's. A file that
     cannot be read gives no curve: metrics are shown beside a diagnosis, and no verdict rests on them.
     """
-    checkpoints = [Path(path) for path in trajectory.checkpoints]
+    checkpoints = [Path(str(ref.location)) for ref in trajectory.checkpoints]
     folders = list(dict.fromkeys(path.parent for path in checkpoints))
     curves = list(_own_curves(trajectory.steps, checkpoints))
     for folder in folders:
@@ -62,7 +58,7 @@ def read_curves(trajectory: SpectralTrajectory) -> tuple[MetricCurve, ...]:
 
 
 def _own_curves(steps: Sequence[int], checkpoints: Sequence[Path]) -> Iterable[MetricCurve]:
-    found = [(step, _evaluation(path)) for step, path in zip(steps, checkpoints, strict=True)]
+    found = [(step, stored_evaluation(path)) for step, path in zip(steps, checkpoints, strict=True)]
     measured = [(step, item) for step, item in found if item is not None]
     modes = {step: item["modes_captured"] for step, item in measured}
     if modes:
@@ -71,23 +67,6 @@ def _own_curves(steps: Sequence[int], checkpoints: Sequence[Path]) -> Iterable[M
         quality = {step: item["high_quality_fraction"] for step, item in measured if "high_quality_fraction" in item}
         if quality:
             yield _curve("share of high-quality samples", quality, True, source)
-
-
-def _evaluation(path: Path) -> dict[str, float] | None:
-    """The numbers of the evaluation inside a training state; None where there is none."""
-    beside = path.parent / "state.pt"
-    state = beside if beside.is_file() else path
-    try:
-        if not state.is_file() or sniff(state) is not Format.TORCH_ZIP:
-            return None
-        tree = read_tree(state)[1]
-    except DoctorError:
-        return None
-    evaluation = tree.get("evaluation")
-    if not str(tree.get("format", "")).startswith(_STATE_FORMAT) or not isinstance(evaluation, Mapping):
-        return None
-    numbers = {str(key): float(value) for key, value in evaluation.items() if _is_number(value)}
-    return numbers if "modes_captured" in numbers else None
 
 
 def _stylegan_curves(path: Path, steps: Mapping[str, int]) -> list[MetricCurve]:
@@ -106,7 +85,7 @@ def _stylegan_curves(path: Path, steps: Mapping[str, int]) -> list[MetricCurve]:
             torn += 1
             continue
         for name, value in results.items():
-            if _is_number(value):
+            if is_number(value):
                 values.setdefault(str(name), {})[snapshot] = float(value)
     lines_torn = f"{torn} line{' that is' if torn == 1 else 's that are'} no record left out"
     source = path.name if not torn else f"{path.name}, {lines_torn}"
@@ -149,9 +128,3 @@ def _text(path: Path) -> str:
     if not path.is_file() or path.stat().st_size > _LARGEST_RECORD:
         raise OSError
     return path.read_text(encoding="utf-8")
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) < 1e300 and isfinite(value)

@@ -1,13 +1,15 @@
-"""From a checkpoint to spectra; after this step no tensor is needed any more."""
+"""From a checkpoint to spectra; after this step no array is needed any more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spectral_doctor.checkpoints.records import Checkpoint, Discriminator, LayerWeight, SkippedLayer
-from spectral_doctor.errors import NonFiniteWeight, WeightError
-from spectral_doctor.spectrum import share_at_bound, spectrum_of
-from spectral_doctor.trajectory.records import Examination, LayerIdentity, LayerSpectrum
+from spectral_doctor.errors import WeightError
+from spectral_doctor.records import LayerSpectrum, SkippedLayer, SkipReason
+from spectral_doctor.spectrum import spectra_of
+from spectral_doctor.state_dicts.loading import Checkpoint, Discriminator
+from spectral_doctor.state_dicts.matrices import LayerWeight
+from spectral_doctor.trajectory.records import Examination
 
 
 def examine(checkpoint: Checkpoint) -> tuple[Examination, ...]:
@@ -25,14 +27,14 @@ def layer_spectra(
     """Take the spectrum of every weight matrix; what has none joins the skipped layers with its reason."""
     layers: list[LayerSpectrum] = []
     refused = list(skipped)
-    for weight in weights:
-        try:
-            spectrum = spectrum_of(weight.matrix)
-            layers.append(LayerSpectrum(_identity(weight), spectrum, at_bound=share_at_bound(weight.matrix)))
-        except NonFiniteWeight as error:
-            layers.append(LayerSpectrum(_identity(weight), None, error.count))
-        except WeightError as error:
-            refused.append(SkippedLayer(weight.name, str(error)))
+    matrices = tuple(weights)
+    for weight, measured in zip(matrices, spectra_of(matrices), strict=True):
+        if isinstance(measured, WeightError):
+            refused.append(SkippedLayer(weight.name, SkipReason.NO_SPECTRUM, str(measured)))
+        else:
+            layers.append(
+                LayerSpectrum(weight.identity, measured.spectrum, measured.non_finite, at_bound=measured.at_bound)
+            )
     return tuple(layers), tuple(refused)
 
 
@@ -40,19 +42,11 @@ def _examine(checkpoint: Checkpoint, discriminator: Discriminator) -> Examinatio
     layers, skipped = layer_spectra(discriminator.layers, discriminator.skipped)
     return Examination(
         discriminator=discriminator.name,
-        why=f"{discriminator.certainty.value}: {discriminator.why}",
-        path=str(checkpoint.path),
-        run_folder=checkpoint.run_folder,
-        run_name=checkpoint.run_name,
+        certainty=discriminator.certainty,
+        why=discriminator.why,
+        ref=checkpoint.ref,
         modified=checkpoint.modified,
         step_clues=checkpoint.step_clues,
         layers=layers,
         skipped=skipped,
-    )
-
-
-def _identity(weight: LayerWeight) -> LayerIdentity:
-    rows, columns = weight.matrix.shape
-    return LayerIdentity(
-        weight.name, weight.kind.value, weight.form.value, weight.stored_shape, (int(rows), int(columns))
     )

@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.checkpoints.formats import HISTORY_SCHEMA
-from spectral_doctor.checkpoints.records import SkippedLayer
+from spectral_doctor.checkpoints.formats.closed import HISTORY_SCHEMA
 from spectral_doctor.errors import UnreadableCheckpoint
-from spectral_doctor.spectrum import Spectrum
-from spectral_doctor.trajectory.records import LayerIdentity, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.records import (
+    Certainty,
+    CheckpointRef,
+    FileState,
+    LayerIdentity,
+    SeriesId,
+    SkippedLayer,
+    SkipReason,
+    Spectrum,
+    location_of,
+)
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 HISTORY_VERSION = f"{HISTORY_SCHEMA}/1"
+# How the reasons of the first edition begin or end, which had no kind beside them.
+_OLD_REASONS = (
+    (SkipReason.EXCLUDED, re.compile(r"excluded by ")),
+    (SkipReason.SHARED, re.compile(r"the same weight as ")),
+    (SkipReason.SCALE, re.compile(r"a normalisation's scale")),
+    (SkipReason.BUFFER, re.compile(r"a buffer, not a weight")),
+    (SkipReason.NOT_A_NUMBER, re.compile(r".*values are not a weight$")),
+    (SkipReason.UNKNOWN_LAYER, re.compile(r".*not the weight of a known layer$")),
+)
 
 
 def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
     """Return one series as plain JSON values, its singular values complete and exact."""
     return {
         "discriminator": trajectory.discriminator,
+        "name": trajectory.series.name,
+        "run": trajectory.series.run,
+        "certainty": trajectory.certainty.value,
         "why": trajectory.why,
         "step_unit": trajectory.step_unit,
         "step_source": trajectory.step_source,
         "steps": list(trajectory.steps),
-        "checkpoints": list(trajectory.checkpoints),
+        "checkpoints": [str(ref) for ref in trajectory.checkpoints],
+        "states": [ref.state.value for ref in trajectory.checkpoints],
         "layers": [
             {
                 "name": layer.name,
@@ -39,7 +62,9 @@ def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
             }
             for layer in trajectory.layers
         ],
-        "skipped": [{"name": item.name, "reason": item.reason} for item in trajectory.skipped],
+        "skipped": [
+            {"name": item.name, "reason": item.sentence, "kind": item.reason.name} for item in trajectory.skipped
+        ],
         "notes": list(trajectory.notes),
     }
 
@@ -65,21 +90,60 @@ def series_from_json(entry: Mapping[str, Any], where: str) -> SpectralTrajectory
     steps = tuple(int(step) for step in entry["steps"])
     if not steps or list(steps) != sorted(set(steps)):
         raise ValueError(f"{where}: steps must be there and increase, got {entry['steps']}")
-    checkpoints = tuple(str(path) for path in entry["checkpoints"])
+    checkpoints = _checkpoints(entry)
     if len(checkpoints) != len(steps):
         raise ValueError(f"{where}: {len(checkpoints)} checkpoints for {len(steps)} steps")
     layers = tuple(_layer(layer, len(steps), f"{where}, layer {index}") for index, layer in enumerate(entry["layers"]))
+    certainty, why = _certainty(entry)
     return SpectralTrajectory(
-        discriminator=str(entry["discriminator"]),
-        why=str(entry.get("why", "")),
+        series=SeriesId(str(entry.get("name", entry["discriminator"])), str(entry.get("run", ""))),
+        certainty=certainty,
+        why=why,
         steps=steps,
         step_unit=str(entry.get("step_unit", "step")),
         step_source=str(entry.get("step_source", "history")),
         checkpoints=checkpoints,
         layers=layers,
-        skipped=tuple(SkippedLayer(str(item["name"]), str(item["reason"])) for item in entry.get("skipped", ())),
+        skipped=tuple(_skipped(item) for item in entry.get("skipped", ())),
         notes=tuple(str(note) for note in entry.get("notes", ())),
     )
+
+
+def _checkpoints(entry: Mapping[str, Any]) -> tuple[CheckpointRef, ...]:
+    """The files and what has become of them, which histories of the first edition say in the path alone."""
+    texts = [str(text) for text in entry["checkpoints"]]
+    states = (
+        [FileState(state) for state in entry["states"]] if "states" in entry else [_state_in(text) for text in texts]
+    )
+    if len(states) != len(texts):
+        raise ValueError(f"{len(states)} states for {len(texts)} checkpoints")
+    return tuple(
+        CheckpointRef(location_of(text.removesuffix(f" ({state.value})")), state)
+        for text, state in zip(texts, states, strict=True)
+    )
+
+
+def _state_in(text: str) -> FileState:
+    return next((state for state in FileState if text.endswith(f" ({state.value})")), FileState.PRESENT)
+
+
+def _certainty(entry: Mapping[str, Any]) -> tuple[Certainty, str]:
+    """How the network was recognised; the first edition put both into one text, "confirmed: key 'netD'"."""
+    why = str(entry.get("why", ""))
+    if "certainty" in entry:
+        return Certainty(entry["certainty"]), why
+    word, colon, rest = why.partition(": ")
+    known = next((item for item in Certainty if colon and item.value == word), None)
+    return (known, rest) if known else (Certainty.CONFIRMED, why)
+
+
+def _skipped(entry: Mapping[str, Any]) -> SkippedLayer:
+    name, sentence = str(entry["name"]), str(entry["reason"])
+    if "kind" in entry:
+        reason = SkipReason[str(entry["kind"])]
+    else:
+        reason = next((kind for kind, pattern in _OLD_REASONS if pattern.match(sentence)), SkipReason.NO_SPECTRUM)
+    return SkippedLayer(name, reason, "" if sentence == reason.value else sentence)
 
 
 def _layer(entry: Mapping[str, Any], length: int, where: str) -> LayerTrajectory:

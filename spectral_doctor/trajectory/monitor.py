@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from spectral_doctor.checkpoints.weights import collect_layers
+from spectral_doctor.arrays import live_arrays
+from spectral_doctor.errors import UsageError
+from spectral_doctor.records import Certainty, CheckpointRef, LayerSpectrum, SeriesId
+from spectral_doctor.state_dicts.matrices import collect_layers
 from spectral_doctor.trajectory.examining import layer_spectra
-from spectral_doctor.trajectory.records import LayerSpectrum, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.trajectory.records import SpectralTrajectory
+from spectral_doctor.trajectory.series import layer_trajectories
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class SpectralMonitor:
@@ -28,7 +35,7 @@ class SpectralMonitor:
 
     def observe(self, step: int) -> tuple[LayerSpectrum, ...]:
         """Take the spectrum of every layer as it is now, and raise the envelope by it."""
-        weights, skipped = collect_layers(self.discriminator.state_dict(), exclude=self.exclude)
+        weights, skipped = collect_layers(live_arrays(self.discriminator.state_dict()), exclude=self.exclude)
         layers, _ = layer_spectra(weights, skipped)
         self._steps.append(step)
         self._observed.append(layers)
@@ -44,25 +51,22 @@ class SpectralMonitor:
             self.envelope[name] = tuple(map(max, known, map(float, values)))
 
     @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps that were observed."""
+        return tuple(self._steps)
+
+    @property
     def trajectory(self) -> SpectralTrajectory:
-        """All observations as a trajectory that `diagnose` takes."""
-        layers = []
-        for position, first in enumerate(self._observed[0] if self._observed else ()):
-            series = [observed[position] for observed in self._observed]
-            layers.append(
-                LayerTrajectory(
-                    first.identity,
-                    tuple(layer.spectrum for layer in series),
-                    tuple(layer.non_finite for layer in series),
-                    tuple(layer.at_bound for layer in series),
-                )
-            )
+        """All observations as a trajectory that `diagnose` takes; raises `UsageError` before the first one."""
+        if not self._observed:
+            raise UsageError("nothing has been observed yet: call observe(step) first.")
         return SpectralTrajectory(
-            discriminator="discriminator",
+            series=SeriesId("discriminator"),
+            certainty=Certainty.CONFIRMED,
             why="observed in training",
-            steps=tuple(self._steps),
+            steps=self.steps,
             step_unit="step",
             step_source="the training loop",
-            checkpoints=tuple(f"step {step}" for step in self._steps),
-            layers=tuple(layers),
+            checkpoints=tuple(CheckpointRef(Path(f"step {step}")) for step in self._steps),
+            layers=layer_trajectories(self._observed),
         )

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from spectral_doctor.checkpoints.records import SkippedLayer, StepClue
-from spectral_doctor.spectrum import Spectrum
-
-
-@dataclass(frozen=True)
-class LayerIdentity:
-    """What must stay the same for two checkpoints to belong to one series."""
-
-    name: str
-    kind: str
-    form: str
-    stored_shape: tuple[int, ...]
-    matrix_shape: tuple[int, int]
-
-    @property
-    def rank(self) -> int:
-        """r = min(n_out, n_in), the number of singular values."""
-        return min(self.matrix_shape)
-
-
-@dataclass(frozen=True)
-class LayerSpectrum:
-    """One layer at one checkpoint; `spectrum` is None where `non_finite` values made one impossible.
-
-    `at_bound` is the share of weights that are as large as the largest, which tells a clipped layer.
-    """
-
-    identity: LayerIdentity
-    spectrum: Spectrum | None
-    non_finite: int = 0
-    at_bound: float = 0.0
+from spectral_doctor.records import (
+    Certainty,
+    CheckpointRef,
+    LayerIdentity,
+    LayerSpectrum,
+    SeriesId,
+    SkippedLayer,
+    Spectrum,
+    StepClue,
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +23,9 @@ class Examination:
     """One discriminator at one checkpoint, its weights already turned into spectra."""
 
     discriminator: str
+    certainty: Certainty
     why: str
-    path: str
-    run_folder: str
-    run_name: str
+    ref: CheckpointRef
     modified: float
     step_clues: tuple[StepClue, ...]
     layers: tuple[LayerSpectrum, ...]
@@ -79,49 +58,62 @@ class LayerTrajectory:
         The running maximum of SR-GAN's dynamic compensation (arXiv 1908.10999, section 3.3). Checkpoints
         whose weight is not finite add nothing.
         """
+        return tuple(self._running_envelope())
+
+    @cached_property
+    def sums(self) -> tuple[tuple[float, float] | None, ...]:
+        """Σ_j σ_j/σ_1 and Σ_j γ_j at every checkpoint, in one pass; None where the weight is not finite."""
+        pairs = zip(self.spectra, self._running_envelope(), strict=True)
+        return tuple(None if spectrum is None else (sum(spectrum.relative), sum(best)) for spectrum, best in pairs)
+
+    def _running_envelope(self) -> Iterator[tuple[float, ...]]:
         best = (0.0,) * self.identity.rank
-        envelopes = []
         for spectrum in self.spectra:
             if spectrum is not None:
                 best = tuple(map(max, best, spectrum.relative))
-            envelopes.append(best)
-        return tuple(envelopes)
+            yield best
 
     def deficit(self, index: int = -1) -> float | None:
         """1 − Σ_j (σ_j/σ_1) / Σ_j γ_j at a checkpoint: the share of its best spectrum the layer has lost.
 
         Between 0 (at its best) and 1; None where the weight is not finite, or has always been zero.
         """
-        spectrum, best = self.spectra[index], sum(self.envelopes[index])
-        if spectrum is None or best == 0.0:
+        sums = self.sums[index]
+        if sums is None or sums[1] == 0.0:
             return None
-        return max(0.0, 1.0 - sum(spectrum.relative) / best)
+        return max(0.0, 1.0 - sums[0] / sums[1])
 
 
 @dataclass(frozen=True)
 class SpectralTrajectory:
     """One discriminator's layers over the checkpoints of one series, in step order.
 
-    `steps` counts in `step_unit` ("step", "epoch", "kimg", …, or "checkpoint" where no step is known);
-    `checkpoints` are the paths, `notes` what was odd about the series.
+    `certainty` and `why` say how the network was taken for a discriminator; `steps` counts in `step_unit` ("step",
+    "epoch", "kimg", …, or "checkpoint" where no step is known); `notes` is what was odd about the series.
     """
 
-    discriminator: str
+    series: SeriesId
+    certainty: Certainty
     why: str
     steps: tuple[int, ...]
     step_unit: str
     step_source: str
-    checkpoints: tuple[str, ...]
+    checkpoints: tuple[CheckpointRef, ...]
     layers: tuple[LayerTrajectory, ...]
     skipped: tuple[SkippedLayer, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def discriminator(self) -> str:
+        """The series in words: the discriminator's name, and in brackets what tells its run from others."""
+        return str(self.series)
 
     def deficit(self, index: int = -1) -> float | None:
         """The deficit over all layers: 1 − Σ_layers Σ_j (σ_j/σ_1) / Σ_layers Σ_j γ_j; None without a layer."""
         now = best = 0.0
         for layer in self.layers:
-            spectrum = layer.spectra[index]
-            if spectrum is not None:
-                now += sum(spectrum.relative)
-                best += sum(layer.envelopes[index])
+            sums = layer.sums[index]
+            if sums is not None:
+                now += sums[0]
+                best += sums[1]
         return max(0.0, 1.0 - now / best) if best else None

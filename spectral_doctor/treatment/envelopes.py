@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import torch
+import numpy as np
 
 from spectral_doctor.compensation import envelope_of
 from spectral_doctor.diagnosis.records import Diagnosis, Verdict
-from spectral_doctor.spectrum import Spectrum, spectrum_of
+from spectral_doctor.records import Spectrum
+from spectral_doctor.spectrum import spectrum_of
 from spectral_doctor.trajectory.records import LayerTrajectory
 from spectral_doctor.treatment.records import Envelope
 
@@ -41,8 +42,7 @@ def series_envelope(diagnosis: Diagnosis, last: int, kind: str) -> tuple[Envelop
 @lru_cache(maxsize=256)
 def initial_envelope(shape: tuple[int, int]) -> tuple[float, ...]:
     """The relative spectrum of a Gaussian matrix (n_out, n_in), as layers have it before training; seeded."""
-    random = torch.Generator().manual_seed(0)
-    return spectrum_of(torch.randn(shape, generator=random)).relative
+    return spectrum_of(np.random.default_rng(0).standard_normal(shape, dtype=np.float32)).relative
 
 
 def _over(layers: list[LayerTrajectory], indices: list[int], quantile: float) -> Envelope:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.parametrizations.regularizer import LayerChange
+from spectral_doctor.records import SkippedLayer
+from spectral_doctor.state_dicts.compensating import LayerChange
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.veegan.records import VeeganPlan
 
@@ -40,6 +40,52 @@ class Prescription:
 
     dose: Dose | None
     veegan: VeeganPlan | None = None
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A wish to have the weights of a run's checkpoint compensated in a copy; without an `output` a dry run.
+
+    `from_step` names the checkpoint, the last where it is None; `discriminator` is the key that holds it where the
+    names in the file do not tell; with `reset_optimizer` the moments of its optimizer start from zero.
+    """
+
+    paths: tuple[Path, ...]
+    output: Path | None
+    dose: Dose
+    from_step: int | None = None
+    discriminator: str | None = None
+    reset_optimizer: bool = False
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A wish to have a run trained on, under treatment, for so many `steps` into the folder `output`.
+
+    `recipe` and `assignments` (`KEY=VALUE` texts) are taken from the checkpoint where they are not given; with
+    `going_on` an interrupted treatment in `output` is continued.
+    """
+
+    paths: tuple[Path, ...]
+    output: Path
+    prescription: Prescription
+    steps: int = 1000
+    from_step: int | None = None
+    recipe: str | None = None
+    assignments: tuple[str, ...] = ()
+    discriminator: str | None = None
+    going_on: bool = False
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Detach:
+    """A wish to have the plain G and D(x) of a run with VEEGAN written to `output`, in the layout of `like`."""
+
+    run: Path
+    output: Path
+    from_step: int | None = None
+    like: Path | None = None
 
 
 def attached_plan(steps: int) -> VeeganPlan:

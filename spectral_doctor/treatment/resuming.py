@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spectral_doctor.checkpoints.formats import Format
-from spectral_doctor.checkpoints.reading import read_tree
+from spectral_doctor.checkpoints.training_state import is_training_state, read_state, state_path
 from spectral_doctor.diagnosis.records import Diagnosis
-from spectral_doctor.errors import UsageError, listed
+from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.inspection import inspect_paths
-from spectral_doctor.parametrizations import ForwardRegularizer, SpectralRegularizer
-from spectral_doctor.training.folder import RunFolder, read_state, state_path
+from spectral_doctor.parametrizations import ForwardCompensation, SpectralRegularizer
+from spectral_doctor.records import CheckpointRef
+from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.training.state import TrainingState, Treatment
 from spectral_doctor.treatment.envelopes import series_envelope
@@ -30,11 +30,11 @@ def plan_resume(
     """
     diagnoses = inspect_paths(paths, discriminator=discriminator).diagnoses
     if len(diagnoses) != 1:
-        names = listed(item.trajectory.discriminator for item in diagnoses)
+        names = listed(item.trajectory.series for item in diagnoses)
         raise UsageError(f"the paths hold {len(diagnoses)} series ({names}); `fix` resumes one: name one run.")
     diagnosis = diagnoses[0]
     index, why = chosen_start(diagnosis, from_step)
-    start = Path(diagnosis.trajectory.checkpoints[index])
+    start = _local(diagnosis.trajectory.checkpoints[index])
     dynamic = dose is not None and dose.mode == "dynamic"
     envelope, source = series_envelope(diagnosis, index, dose.envelope) if dose and dynamic else ({}, "")
     own = is_training_state(start)
@@ -48,7 +48,7 @@ def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
     rising = dose.envelope in ("running", "official")
     treatment: Treatment
     if dose.apply == "parametrization":
-        treatment = ForwardRegularizer(
+        treatment = ForwardCompensation(
             state.discriminator,
             dose.mode,
             fraction=dose.fraction,
@@ -72,20 +72,17 @@ def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
     return treatment
 
 
-def is_training_state(path: Path) -> bool:
-    """Say whether a checkpoint holds a whole run of ours, and not only weights."""
-    state = state_path(path)
-    main = state / "state.pt" if (state / "state.pt").is_file() else state
-    file_format, tree, _ = read_tree(main)
-    written_by_torch = file_format in (Format.TORCH_ZIP, Format.TORCH_LEGACY)
-    return written_by_torch and str(tree.get("format", "")).startswith("spectral-doctor/training/")
-
-
 def compare(plan: ResumePlan, folder: RunFolder, training: TrainingOutcome) -> TreatmentOutcome:
     """Diagnose the treated run after the series it was resumed from, and put both beside each other."""
     (after,) = inspect_paths([folder.path]).diagnoses
-    last = Path(plan.diagnosis.trajectory.checkpoints[-1])
+    last = _local(plan.diagnosis.trajectory.checkpoints[-1])
     return TreatmentOutcome(training, plan.diagnosis, after, measured_modes(last), measured_modes(training.last))
+
+
+def _local(ref: CheckpointRef) -> Path:
+    if not isinstance(ref.location, Path):
+        raise UsageError(f"{printable(ref)}: only checkpoints of this disk are resumed from; fetch it first.")
+    return ref.location
 
 
 def measured_modes(path: Path) -> Evaluation | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 from spectral_doctor.errors import UsageError, listed, printable
+from spectral_doctor.gan.assignments import changed_by
 
 VARIANTS = ("published", "adversarial-reconstructor", "mean-distance", "no-noise")
 
@@ -40,17 +41,7 @@ class VeeganPlan:
 
     def changed(self, assignments: Mapping[str, str]) -> VeeganPlan:
         """Return this plan with some values changed from text, as `--veegan` gives them; raises `UsageError`."""
-        types = {field.name: type(getattr(self, field.name)) for field in fields(self)}
-        values: dict[str, object] = {}
-        for key, text in assignments.items():
-            if key not in types:
-                raise UsageError(f"--veegan {printable(key)}: no such value; there are {listed(sorted(types))}.")
-            try:
-                values[key] = types[key](text)
-            except ValueError as error:
-                kind = types[key].__name__
-                raise UsageError(f"--veegan {key}={printable(text)}: expected a value of type {kind}.") from error
-        return replace(self, **values)  # type: ignore[arg-type]
+        return changed_by(self, assignments, option="--veegan", noun="value")
 
     def weight_at(self, updates: int) -> float:
         """The weight of d in the generator's loss after so many steps."""

@@ -30,10 +30,10 @@ from typing import Any
 
 import torch
 
-from spectral_doctor.checkpoints.weights import collect_layers
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.inspection import inspect_paths
+from spectral_doctor.state_dicts.matrices import collect_layers
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved

@@ -36,7 +36,7 @@ from spectral_doctor.diagnosis.evidence import panel_of
 from spectral_doctor.diagnosis.model import FORMULA, Formula
 from spectral_doctor.diagnosis.records import Thresholds, Verdict
 from spectral_doctor.diagnosis.rules import diagnose
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 from tests.benchmarks.fit_diagnosis import evidence_of, fit
 from tests.benchmarks.labelled import LabelledRun, read_runs
 

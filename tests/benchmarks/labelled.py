@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.spectrum import Spectrum
-from spectral_doctor.trajectory.records import LayerIdentity, LayerTrajectory, SpectralTrajectory
+from spectral_doctor.records import Certainty, CheckpointRef, LayerIdentity, SeriesId, Spectrum
+from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 EVALUATED_FROM = 0.25
 
@@ -106,12 +106,13 @@ def _trajectory(raw: Mapping[str, Any], steps: list[int]) -> SpectralTrajectory:
         identity = LayerIdentity(name, "conv", form, (rank, columns), (rank, columns))
         layers.append(LayerTrajectory(identity, spectra, tuple(int(item is None) for item in spectra)))
     return SpectralTrajectory(
-        discriminator=str(raw["run"]),
+        series=SeriesId(str(raw["run"])),
+        certainty=Certainty.CONFIRMED,
         why="labelled",
         steps=tuple(steps),
         step_unit="step",
         step_source="file",
-        checkpoints=tuple(f"{raw['run']} step {step}" for step in steps),
+        checkpoints=tuple(CheckpointRef(Path(f"{raw['run']} step {step}")) for step in steps),
         layers=tuple(layers),
     )
 

@@ -34,12 +34,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from spectral_doctor.evaluation import Evaluation, course, outcomes
 from spectral_doctor.gan.builtin import RECIPES
+from spectral_doctor.records import LayerSpectrum
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved, StepLosses
 from spectral_doctor.training.state import TrainingState
 from spectral_doctor.trajectory.monitor import SpectralMonitor
-from spectral_doctor.trajectory.records import LayerSpectrum
 from tests.benchmarks.corpus_file import pack, read_corpus
 from tests.benchmarks.draws import Draw, drawn
 

@@ -15,41 +15,41 @@ import csv
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from typer.testing import CliRunner
 
-from spectral_doctor.checkpoints.layouts import find_discriminators
-from spectral_doctor.checkpoints.reading import read_tree
-from spectral_doctor.checkpoints.weights import collect_stored
+from spectral_doctor.arrays import Array, tensor_of
+from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.cli import app
-from spectral_doctor.parametrizations.regularizer import treated_layers
+from spectral_doctor.state_dicts.compensating import treated_layers
+from spectral_doctor.state_dicts.matrices import collect_stored
+from spectral_doctor.state_dicts.networks import find_discriminators
 
 
-def tensors_of(value: object, prefix: str = "") -> dict[str, Tensor]:
-    """Every tensor of nested mappings by its dotted key."""
-    found: dict[str, Tensor] = {}
+def arrays_of(value: object, prefix: str = "") -> dict[str, Array]:
+    """Every array of nested mappings by its dotted key."""
+    found: dict[str, Array] = {}
     if isinstance(value, Mapping):
         for key, child in value.items():
-            found |= tensors_of(child, f"{prefix}{key}.")
-    elif isinstance(value, Tensor):
+            found |= arrays_of(child, f"{prefix}{key}.")
+    elif isinstance(value, Array):
         found[prefix.rstrip(".")] = value
     return found
 
 
-def intended_pointers(path: Path, tree: Mapping[str, object]) -> set[int]:
-    """The memory of every tensor that a treatment may change."""
-    pointers: set[int] = set()
+def intended_memory(path: Path, tree: Mapping[str, object]) -> set[Hashable]:
+    """The memory of every array that a treatment may change."""
+    memory: set[Hashable] = set()
     for found in find_discriminators(tree, path)[0]:
         for layer in treated_layers(collect_stored(found.tensors)[0]):
             leaf = layer.stored.leaf
             for name, tensor in layer.stored.siblings.items():
                 if name == leaf or (layer.stored.form.value != "plain" and "bias" not in name):
-                    pointers.add(tensor.data_ptr())
-    return pointers
+                    memory.add(tensor.memory)
+    return memory
 
 
 def loads_plainly(path: Path) -> bool:
@@ -68,18 +68,18 @@ def examine(path: Path, output: Path) -> dict[str, bool | int]:
     if result.exit_code:
         print(result.output)
         return {"written": False}
-    old_tree, new_tree = read_tree(path)[1], read_tree(output)[1]
-    old, new = tensors_of(old_tree), tensors_of(new_tree)
-    intended = intended_pointers(path, old_tree)
-    changed = [key for key in old if not torch.equal(old[key], new[key])]
+    old_tree, new_tree = open_path(path).tree, open_path(output).tree
+    old, new = arrays_of(old_tree), arrays_of(new_tree)
+    intended = intended_memory(path, old_tree)
+    changed = [key for key in old if not torch.equal(tensor_of(old[key]), tensor_of(new[key]))]
     return {
         "written": True,
         "input_untouched": path.read_bytes() == before,
         "same_keys": list(old) == list(new),
         "same_shapes_and_types": all(
-            (old[key].shape, old[key].dtype) == (new[key].shape, new[key].dtype) for key in old
+            (old[key].shape, old[key].element.name) == (new[key].shape, new[key].element.name) for key in old
         ),
-        "only_the_intended_changed": all(old[key].data_ptr() in intended for key in changed),
+        "only_the_intended_changed": all(old[key].memory in intended for key in changed),
         "some_changed": bool(changed),
         "loads_as_the_input_did": loads_plainly(output) == loads_plainly(path),
         "loads_weights_only": loads_plainly(output),

@@ -25,11 +25,11 @@ from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.evaluation import course, outcomes
 from spectral_doctor.evaluation.outcomes import shares
 from spectral_doctor.gan.patients import PATIENTS
+from spectral_doctor.records import LayerSpectrum
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved
 from spectral_doctor.training.state import TrainingState
-from spectral_doctor.trajectory.records import LayerSpectrum
 
 PLATEAU = 5
 

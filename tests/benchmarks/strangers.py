@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from typer.testing import CliRunner
 
-from spectral_doctor.checkpoints import load_checkpoint
 from spectral_doctor.cli import app
 from spectral_doctor.spectrum import singular_values
+from spectral_doctor.state_dicts.loading import load_checkpoint
 
 
 def exit_code_of(path: Path) -> tuple[int, str, list[str]]:
@@ -39,8 +39,9 @@ def worst_error(path: Path) -> tuple[float, int]:
     worst, count = 0.0, 0
     for discriminator in load_checkpoint(path).discriminators:
         for layer in discriminator.layers:
-            exact = np.linalg.svd(layer.matrix.double().numpy(), compute_uv=False)
-            worst = max(worst, float(np.abs(singular_values(layer.matrix) - exact).max() / exact[0]))
+            matrix = layer.read()
+            exact = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
+            worst = max(worst, float(np.abs(singular_values(matrix) - exact).max() / exact[0]))
             count += 1
     return worst, count
 

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from spectral_doctor.diagnosis.model import FORMULA
 from spectral_doctor.diagnosis.records import Verdict
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 from tests.benchmarks import diagnostic_accuracy as accuracy
 from tests.benchmarks.corpus import outcome_of, pack
 from tests.benchmarks.fit_diagnosis import fit

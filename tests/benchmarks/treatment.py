@@ -26,10 +26,11 @@ from typing import Any
 
 import torch
 
+from spectral_doctor.checkpoints.training_state import read_state
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.inspection import inspect_paths
-from spectral_doctor.training.folder import RunFolder, read_state
+from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved
 from spectral_doctor.training.state import TrainingState
@@ -109,7 +110,7 @@ def resumed_run(name: str, start: str, arm: str, seed: int, sources: Path) -> di
     changes = {**settings, "steps": str(step + budget), "save_every": str(budget // 5)}
     recipe = RECIPES[recipe_name].build(RECIPES[recipe_name].settings.changed(changes))
     state = TrainingState.fresh(recipe, 0, name=recipe_name)
-    content = read_state(Path(diagnosis.trajectory.checkpoints[index]))
+    content = read_state(Path(str(diagnosis.trajectory.checkpoints[index].location)))
     state.restore(content)
     state.random.manual_seed(1000 + seed)
     dose = ARMS[arm]

@@ -42,6 +42,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from spectral_doctor.checkpoints.training_state import read_state
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.gan.networks import (
     Critic,
@@ -51,7 +52,7 @@ from spectral_doctor.gan.networks import (
     parameters_are_finite,
     wrapper,
 )
-from spectral_doctor.training.folder import RunFolder, read_state
+from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train, update
 from spectral_doctor.training.state import TrainingState, is_finite
 from spectral_doctor.training.veegan import Veegan

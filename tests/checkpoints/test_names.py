@@ -1,116 +1,142 @@
-"""Steps, runs and roles, as real projects write them into names."""
+"""One path taken apart: which of its numbers may be a step, and what is left without them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
-from spectral_doctor.checkpoints.names import Role, file_role, run_folder, run_name, step_clues
+from spectral_doctor.checkpoints.names import Standing, read_path, run_name
+from spectral_doctor.records import RemotePath
 
 
 @pytest.mark.parametrize(
-    ("path", "unit", "step", "run"),
+    ("path", "numbers", "run"),
     [
-        ("netD_90000_steps.pth", "step", 90000, "netD"),
-        ("model=D-best-weights-step=2000.pth", "step", 2000, "model=D-weights"),
-        ("network-snapshot-000200.pt", "kimg", 200, "network-snapshot"),
-        ("network-snapshot-000200.pkl", "kimg", 200, "network-snapshot"),
-        ("network-snapshot-000010240.pkl", "kimg", 10240, "network-snapshot"),
-        ("000500.pt", "step", 500, ""),
-        ("D_10.pth", "step", 10, "D"),
-        ("10_net_D_A.pth", "step", 10, "net_D_A"),
-        ("netD_epoch_3.pth", "epoch", 3, "netD"),
-        ("epoch=3-step=4000.ckpt", "step", 4000, ""),
-        ("epoch_00010_iteration_000000020_checkpoint.pt", "step", 20, "checkpoint"),
-        ("checkpoint-12000steps.pkl", "step", 12000, "checkpoint"),
-        ("do_00500000", "step", 500000, "do"),
-        ("SNResNetProjectionDiscriminator_1000.npz", "step", 1000, "SNResNetProjectionDiscriminator"),
-        ("net_d_left_eye_5000.pth", "step", 5000, "net_d_left_eye"),
-        ("iter_100.pth", "step", 100, ""),
-        ("100k/discriminator/weights.pth", "", None, "weights"),
-        ("checkpoint-500/model.safetensors", "step", 500, "model"),
-        ("run/100k/D.pth", "step", 100_000, "D"),
+        ("netD_90000_steps.pth", [(90000, "step")], "netD"),
+        ("model=D-best-weights-step=2000.pth", [(2000, "step")], "model=D_weights"),
+        ("network-snapshot-000200.pt", [(200, "kimg")], "network-snapshot"),
+        ("network-snapshot-000010240.pkl", [(10240, "kimg")], "network-snapshot"),
+        ("000500.pt", [(500, "")], ""),
+        ("10_net_D_A.pth", [(10, "")], "net_D_A"),
+        ("netD_epoch_3.pth", [(3, "epoch")], "netD"),
+        ("netD_ep10.pth", [(10, "epoch")], "netD"),
+        ("name_e10_s1000.pth", [(10, "epoch"), (1000, "step")], "name"),
+        ("epoch=3-step=4000.ckpt", [(3, "epoch"), (4000, "step")], ""),
+        ("epoch=3-step=4000-v1.ckpt", [(3, "epoch"), (4000, "step")], ""),
+        ("epoch_00010_iteration_000000020_checkpoint.pt", [(10, "epoch"), (20, "step")], "checkpoint"),
+        ("checkpoint-12000steps.pkl", [(12000, "step")], "checkpoint"),
+        ("do_00500000", [(500000, "")], "do"),
+        ("SNResNetProjectionDiscriminator_1000.npz", [(1000, "")], "SNResNetProjectionDiscriminator"),
+        ("net_d_left_eye_5000.pth", [(5000, "")], "net_d_left_eye"),
+        ("D_5k.pth", [(5000, "")], "D"),
+        ("D_2M.pth", [(2000000, "")], "D"),
+        ("200kimg.pt", [(200, "kimg")], ""),
+        ("vae.1000.pt", [(1000, "")], "vae"),
+        ("netD10.pth", [(10, "")], "netD"),
+        ("ckpt10.pt", [(10, "")], "ckpt"),
+        ("D_0.1M.pth", [(100000, "")], "D"),
+        ("D_2.5k.pth", [(2500, "")], "D"),
+        ("D.10000", [(10000, "")], "D"),
+        ("D (1).pth", [], "D"),
+        ("weights.10-0.35.h5", [(10, "")], "weights"),
+        ("D_round_10.pth", [(10, "")], "D_round"),
+        ("model.ckpt-10000.index", [(10000, "")], "model.ckpt"),
+        ("global_step1000/mp_rank_00_model_states.pt", [(1000, "step")], "*/mp_rank_00_model_states"),
+        ("netD_fid12.3_epoch_4.pth", [(4, "epoch")], "netD"),
+        ("v_epoch=1_step=1000_val_loss=3.1.ckpt", [(1, "epoch"), (1000, "step")], "v"),
     ],
 )
-def test_a_name_says_its_step_and_its_run(path: str, unit: str, step: int | None, run: str) -> None:
-    """The number that is a step, its unit, and what remains when it is taken away."""
-    clues = step_clues(Path(path), {})
-    assert (clues[0].unit, clues[0].value) == (unit, step) if step is not None else clues == ()
-    assert run_name(Path(path)) == run
+def test_numbers_that_may_be_steps(path: str, numbers: list[tuple[int, str]], run: str) -> None:
+    """The number, the unit where the name says it, and the name without it."""
+    reading = read_path(Path(path))
+    assert [(number.value, number.unit) for number in reading.numbers] == numbers
+    assert reading.run == run
+    assert run_name(Path(path)) == run.rpartition("/")[2]
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "latest_net_D.pth",
         "netD_best.pth",
         "D_best3.pth",
         "D_copy1.pth",
         "D_2333333.pth",
-        "model_1.safetensors",
         "discriminator_at_24fae3c0.pt",
+        "f0D40k.pth",
+        "fold_1/netD.pth",
+        "seed=3/netD.pth",
+        "run12/D.pth",
+        "kfold3/D.pth",
+        "netD_sub10.pth",
+        "exp-4/D.pth",
+        "version_0/D.pth",
         "bgan32/discriminator.pt",
-        "discriminator.pth",
-        "network-snapshot.pkl",
-        "best_model.pkl",
+        "netD_128x128.pth",
+        "netD_x4.pth",
+        "netD_4x.pth",
+        "netD_lr1e-4.pth",
+        "netD_lr0.0002.pth",
+        "netD_bs64.pth",
+        "3d_model.pt",
+        "2024-05-01/D.pth",
+        "20251212_162516/D.pth",
+        "D_v2.pth",
+        "val_loss=3.1.ckpt",
+        "D_acc_93.pth",
+        f"step_{'9' * 5000}.pth",
+        f"D_{'9' * 19}.pth",
     ],
 )
-def test_what_is_no_step_is_not_taken_for_one(path: str) -> None:
-    """The nearest cases where a number or a word must not be a step."""
-    assert step_clues(Path(path), {}) == ()
+def test_numbers_that_never_are_a_step(path: str) -> None:
+    """Folds, sizes, rates, dates above a file, scores, hashes, copies, and what is beyond any run."""
+    assert read_path(Path(path)).numbers == ()
 
 
 @pytest.mark.parametrize(
-    ("tree", "expected"),
+    ("path", "standing", "value"),
     [
-        ({"step": 7}, [("key 'step'", "step", 7)]),
-        ({"steps": torch.tensor(7)}, [("key 'steps'", "step", 7)]),
-        ({"global_step": 4.0, "epoch": 2}, [("key 'global_step'", "step", 4), ("key 'epoch'", "epoch", 2)]),
-        ({"global_step": 8, "pytorch-lightning_version": "2.6"}, [("key 'global_step'", "optimizer step", 8)]),
-        ({"cur_nimg": 64000}, [("key 'cur_nimg'", "image", 64000)]),
-        ({"progress": {"cur_nimg": torch.tensor([4000])}}, [("key 'progress.cur_nimg'", "image", 4000)]),
-        ({"progress": {"cur_tick": 3}}, []),
-        ({"step": True, "epoch": 1.5, "iter": "3", "it": -1, "steps": float("nan")}, []),
-        ({"step": torch.zeros(2)}, []),
+        ("checkpoint-500/discriminator/model.safetensors", Standing.FOLDER, 500),
+        ("100k/discriminator/weights.pth", Standing.FOLDER, 100_000),
+        ("epoch_3/D.pth", Standing.SAID, 3),
+        ("course_201910/D.pth", Standing.LOOSE, 201910),
+        ("save/CKPT+2024-05-01+10-20-30+00/D.ckpt", Standing.TIME, 20240501102030),
+        ("D_20240501_102030.pth", Standing.TIME, 20240501102030),
     ],
 )
-def test_keys_say_the_step(tree: dict[str, Any], expected: list[tuple[str, str, int]]) -> None:
-    """Whole numbers under the names that projects use, and nothing else."""
-    clues = step_clues(Path("a.pt"), tree)
-    assert [(clue.source, clue.unit, clue.value) for clue in clues] == expected
+def test_folders_and_times(path: str, standing: Standing, value: int) -> None:
+    """A number in a folder's name is told from one in the file's, and a time from a count."""
+    (number,) = read_path(Path(path)).numbers
+    assert (number.standing, number.value) == (standing, value)
 
 
 @pytest.mark.parametrize(
-    ("path", "role"),
+    ("path", "word", "run"),
     [
-        ("D.pth", Role.DISCRIMINATOR),
-        ("netD_5.pth", Role.DISCRIMINATOR),
-        ("net_d_5.pth", Role.DISCRIMINATOR),
-        ("do_00005", Role.DISCRIMINATOR),
-        ("disc_10", Role.DISCRIMINATOR),
-        ("dcgan_discriminator_mnist.pth", Role.DISCRIMINATOR),
-        ("SNResNetProjectionDiscriminator_1.npz", Role.DISCRIMINATOR),
-        ("critic.pt", Role.DISCRIMINATOR),
-        ("latest/discriminator/weights.pth", Role.DISCRIMINATOR),
-        ("G.ckpt", Role.GENERATOR),
-        ("netG_best.pth", Role.GENERATOR),
-        ("generator_epoch_10.pth", Role.GENERATOR),
-        ("g_00005000", Role.GENERATOR),
-        ("model.pt", Role.UNKNOWN),
-        ("3d_model.pt", Role.UNKNOWN),
-        ("G_and_D.pt", Role.UNKNOWN),
-        ("gan-checkpoints.pt", Role.UNKNOWN),
+        ("netD_final.pth", "final", "netD"),
+        ("latest_net_D.pth", "latest", "net_D"),
+        ("last.ckpt", "last", ""),
+        ("D_2333333.pth", "latest", "D"),
+        ("netD_best.pth", "best", "netD"),
+        ("netD_epoch_last.pth", "last", "netD"),
+        ("epoch_final.pth", "final", ""),
+        ("netD-end.pth", "end", "netD"),
+        ("step_latest/D.pth", "latest", "*/D"),
+        ("legend.pth", "", "legend"),
+        ("netD_best_final.pth", "best", "netD"),
+        ("checkpoint-final/D.pth", "final", "checkpoint*/D"),
+        ("latest/discriminator/D.pth", "latest", "*/discriminator/D"),
+        ("final_run/D.pth", "", "final_run/D"),
+        ("finalists_1.pth", "", "finalists"),
     ],
 )
-def test_a_file_name_says_whose_weights_it_holds(path: str, role: Role) -> None:
-    """Words, not letters inside words."""
-    assert file_role(Path(path))[0] is role
+def test_words_in_place_of_a_number(path: str, word: str, run: str) -> None:
+    """A word of its own, in a name or as a whole folder, and not inside another word."""
+    reading = read_path(Path(path))
+    assert (reading.word, reading.run) == (word, run)
 
 
-def test_step_folders_of_one_run_are_one_folder() -> None:
-    """`checkpoint-500` and `checkpoint-1000` belong together; two experiments do not."""
-    assert run_folder(Path("run/checkpoint-500/D.pt")) == run_folder(Path("run/checkpoint-1000/D.pt"))
-    assert run_folder(Path("run_a/D.pt")) != run_folder(Path("run_b/D.pt"))
+def test_remote_paths_are_read_alike() -> None:
+    """A URL is a path."""
+    reading = read_path(RemotePath("s3://bucket/run/netD_10.pth"))
+    assert [number.value for number in reading.numbers] == [10]

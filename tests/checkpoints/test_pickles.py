@@ -19,19 +19,33 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spectral_doctor.checkpoints import load_checkpoint
-from spectral_doctor.checkpoints.objects import MOST_PARTS, Reader
-from spectral_doctor.checkpoints.pickles import MOST_INSTRUCTIONS, Machine, MalformedPickle
-from spectral_doctor.checkpoints.reading import as_tree, read_tree
+from spectral_doctor.checkpoints.pickle.descriptions import MalformedPickle
+from spectral_doctor.checkpoints.pickle.machine import MOST_INSTRUCTIONS, Machine
+from spectral_doctor.checkpoints.pickle.objects import MOST_PARTS, Reader
+from spectral_doctor.checkpoints.stores import InMemory, LocalFile
 from spectral_doctor.errors import CheckpointError, DoctorError, NoDiscriminator, UnreadableCheckpoint, UnsafeCheckpoint
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from tests import hostile, stylegan
+from tests.reading import as_tensor, read_tree
 
 PROTOCOLS = range(6)
 
 
 def read(content: bytes) -> Any:
     """What the reader makes of a pickle."""
-    return Reader(len(content)).value(Machine().run(io.BytesIO(content)))
+    source = InMemory(LocalFile(Path(__file__)), content)
+    return Reader(source).value(Machine().run(io.BytesIO(content), len(content)))
+
+
+def as_tree(value: Any) -> Any:
+    """The oracle: what was loaded, as mappings with text keys; a sequence of plain values alone is None."""
+    if isinstance(value, dict):
+        return {str(key): as_tree(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        if not any(isinstance(item, dict | list | tuple) for item in value):
+            return None
+        return {str(index): as_tree(item) for index, item in enumerate(value)}
+    return value
 
 
 def plain_value(source: random.Random, depth: int = 0) -> object:
@@ -82,15 +96,17 @@ def test_plain_values_come_out_as_pickle_gives_them(protocol: int) -> None:
 def test_tensors_come_out_bit_for_bit(tensor: Tensor, protocol: int) -> None:
     """Every type, strides and offsets, parameters; as PyTorch itself pickles them."""
     found = read(pickle.dumps({"w": tensor}, protocol=protocol))["w"]
-    assert found.dtype == tensor.dtype
-    assert torch.equal(found, tensor.detach())
+    assert found.element.name == str(tensor.dtype).removeprefix("torch.")
+    assert torch.equal(as_tensor(found), tensor.detach())
 
 
 def test_tensors_that_share_their_storage_still_do() -> None:
     """A weight under two names is one weight, and is counted once."""
     weight = torch.randn(4, 4)
     found = read(pickle.dumps({"a": weight, "b": weight}))
-    assert found["a"].data_ptr() == found["b"].data_ptr()
+    assert found["a"].memory == found["b"].memory
+    apart = read(pickle.dumps({"a": weight, "b": weight.clone()}))
+    assert apart["a"].memory != apart["b"].memory
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -100,8 +116,8 @@ def test_numpy_arrays_and_numbers_come_out(dtype: str, protocol: int) -> None:
     array = np.arange(6).reshape(2, 3).astype(dtype)
     content = pickle.dumps({"a": array, "f": np.asfortranarray(array), "n": np.float64(2.5)}, protocol=protocol)
     found = read(content)
-    np.testing.assert_array_equal(found["a"].numpy(), array)
-    np.testing.assert_array_equal(found["f"].numpy(), array)
+    np.testing.assert_array_equal(found["a"].read(), array)
+    np.testing.assert_array_equal(found["f"].read(), array)
     assert found["n"] == 2.5
 
 
@@ -130,7 +146,6 @@ def test_a_snapshot_holds_the_discriminator_that_was_saved(
     left_out = {item.name for item in checkpoint.left_out}
     assert {"G", "G_ema"} <= left_out
     assert not frozen or frozen in left_out
-    assert (checkpoint.step_clues[0].unit, checkpoint.step_clues[0].value) == ("kimg", 200)
 
 
 def test_dill_is_a_pickle_too(tmp_path: Path) -> None:
@@ -142,7 +157,7 @@ def test_dill_is_a_pickle_too(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(path)
     assert [item.name for item in checkpoint.discriminators] == ["D.heads.0", "D.heads.1"]
     weight = stylegan.weights(discriminator)["heads.0.0.weight_orig"]
-    assert torch.equal(checkpoint.discriminators[0].layers[0].matrix, weight.flatten(1))
+    assert torch.equal(torch.from_numpy(np.array(checkpoint.discriminators[0].layers[0].read())), weight.flatten(1))
     (note,) = [item.reason for item in checkpoint.left_out if item.name == "(objects)"]
     assert note.startswith("described and never made: 'dill._dill._create_code'")
 
@@ -157,7 +172,7 @@ def test_a_plain_module_and_a_plain_state_dict_are_read(tmp_path: Path) -> None:
         (found,) = load_checkpoint(path).discriminators
         assert len(found.layers) == len(expected)
         for layer, weight in zip(found.layers, expected.values(), strict=True):
-            assert torch.equal(layer.matrix, weight.flatten(1))
+            assert torch.equal(torch.from_numpy(np.array(layer.read())), weight.flatten(1))
 
 
 def test_reading_a_snapshot_imports_nothing_and_asks_torch_to_load_nothing(
@@ -222,11 +237,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], type[DoctorError], str]] = {
     "a billion laughs, deep": (laughs, NoDiscriminator, "no discriminator recognised"),
     "a billion laughs, wide": (wide_laughs, UnsafeCheckpoint, f"it describes more than {MOST_PARTS} parts"),
     "a billion modules": (nested_modules, UnsafeCheckpoint, f"it describes more than {MOST_PARTS} parts"),
-    "an array repeated": (
-        lambda: repeated_array(AS_BYTES, b"h\x01"),
-        UnsafeCheckpoint,
-        "its arrays hold more bytes than the file",
-    ),
+    # Two thousand views of the same bytes: nothing is copied, and no name says that they are a discriminator.
+    "an array repeated": (lambda: repeated_array(AS_BYTES, b"h\x01"), NoDiscriminator, "no discriminator recognised"),
     "an array repeated, as protocol 2 spells it": (
         lambda: repeated_array(AS_TEXT, b"c_codecs\nencode\nh\x01X\x06\0\0\0latin1\x86R"),
         UnsafeCheckpoint,
@@ -290,7 +302,7 @@ def test_nesting_without_end_ends(content: bytes) -> None:
 def test_a_tensor_cannot_reach_beyond_its_storage() -> None:
     """Sizes, strides and offsets are checked against the values that are there."""
     whole = pickle.dumps(torch.zeros(6), protocol=2)
-    assert torch.equal(read(whole), torch.zeros(6))
+    assert torch.equal(as_tensor(read(whole)), torch.zeros(6))
     # K\x06\x85 is the size (6,): one more is beyond the end.
     assert whole.count(b"K\x06\x85") == 1
     with pytest.raises(MalformedPickle, match=r"a tensor of shape \(7,\) that reaches beyond the 6 values"):
@@ -335,7 +347,7 @@ def test_what_lies_outside_the_file_is_refused(tmp_path: Path, content: bytes, s
     with pytest.raises(UnsafeCheckpoint) as caught:
         read_tree(path)
     assert str(caught.value) == (
-        f"{path}: refused: {sentence}. Only tensors and plain values are loaded. In the environment that wrote it, "
+        f"{path}: refused: {sentence}. Only tensors and plain values are read. In the environment that wrote it, "
         "save the weights alone: torch.save(discriminator.state_dict(), 'D.pt')."
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import io
 import json
+import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +17,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from spectral_doctor.checkpoints.formats import Format, sniff
-from spectral_doctor.checkpoints.reading import read_tree
+from spectral_doctor.checkpoints.formats import format_of
+from spectral_doctor.checkpoints.opening import open_path
+from spectral_doctor.checkpoints.stores import LocalFile
 from spectral_doctor.errors import CheckpointError, UnreadableCheckpoint, UnsafeCheckpoint, UnsupportedCheckpoint
 from tests import hostile
 from tests.builders import save
+from tests.reading import read_tree
 
-EXPECTED = "Expected a PyTorch, safetensors or NumPy (.npz) file."
+EXPECTED = "Expected a PyTorch, safetensors, NumPy (.npz), Keras, TensorFlow or flax file."
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 
 
@@ -47,10 +51,10 @@ def write_npz(path: Path) -> None:
 
 
 FORMATS = [
-    (write_torch, Format.TORCH_ZIP),
-    (write_legacy, Format.TORCH_LEGACY),
-    (write_safetensors, Format.SAFETENSORS),
-    (write_npz, Format.NPZ),
+    (write_torch, "PyTorch file"),
+    (write_legacy, "PyTorch file (legacy)"),
+    (write_safetensors, "safetensors file"),
+    (write_npz, "NumPy archive"),
 ]
 
 
@@ -65,7 +69,7 @@ def leaf(tree: object) -> Tensor:
 @pytest.mark.parametrize("name", ["D.pt", "D.pkl", "do_00001000", "D.txt", "D.safetensors"])
 @pytest.mark.parametrize(("write", "expected"), FORMATS)
 def test_content_decides_and_never_the_name(
-    tmp_path: Path, write: Callable[[Path], None], expected: Format, name: str
+    tmp_path: Path, write: Callable[[Path], None], expected: str, name: str
 ) -> None:
     """Every format is read under every ending, and under none."""
     path = tmp_path / name
@@ -83,7 +87,7 @@ def test_sharded_safetensors_are_read_through_their_index(tmp_path: Path) -> Non
     shards = {"D.a": "model-00001-of-00002.safetensors", "D.b": "model-00002-of-00002.safetensors"}
     index.write_text(json.dumps({"weight_map": shards}))
     file_format, tree, _ = read_tree(index)
-    assert file_format is Format.SAFETENSORS_INDEX
+    assert file_format == "sharded checkpoint"
     assert sorted(tree) == ["D.a", "D.b"]
     index.write_text(json.dumps({"weight_map": {**shards, "D.c": "model-00003-of-00002.safetensors"}}))
     with pytest.raises(UnreadableCheckpoint, match=r"its shard 'model-00003-of-00002.safetensors' is missing\.$"):
@@ -109,8 +113,8 @@ def test_value_holders_beside_the_weights_do_not_stop_the_reading(tmp_path: Path
 
 
 HOSTILE: list[tuple[str, Callable[[Path, Path], Path], str]] = [
-    ("a.pt", hostile.torch_zip, "it contains 'builtins.getattr'"),
-    ("a.pth", hostile.torch_legacy, ""),
+    ("a.pt", hostile.only_code_zip, "it contains '__builtin__.getattr'"),
+    ("a.pth", hostile.only_code_legacy, "it contains '__builtin__.getattr'"),
     ("a.pkl", hostile.plain_pickle, "refused: it contains 'pathlib"),
     ("a.pkl", lambda path, canary: hostile.plain_pickle(path, canary, protocol=0), ""),
     ("a.pkl", lambda path, canary: hostile.plain_pickle(path, canary, protocol=2), "refused: it contains"),
@@ -131,34 +135,45 @@ def test_a_file_that_would_run_code_does_not(
     assert not canary.exists()
 
 
-def test_the_canary_would_sing(tmp_path: Path) -> None:
-    """The negative: with `weights_only=False` the same file does run its code."""
-    canary = tmp_path / "canary"
-    torch.load(hostile.torch_zip(tmp_path / "a.pt", canary), weights_only=False)
-    assert canary.read_text() == "executed"
-
-
 def test_an_object_array_in_an_npz_is_left_out_and_not_unpickled(tmp_path: Path) -> None:
     """Chainer snapshots hold such arrays; their key is named."""
     canary = tmp_path / "canary"
     _, tree, refused = read_tree(hostile.npz_with_pickle(tmp_path / "a.npz", canary))
     assert tree == {}
     assert [(item.name, item.reason) for item in refused] == [
-        ("extra", "stored as a pickled object, which is not loaded")
+        ("extra", "stored as a pickled object, which is not read")
     ]
     assert not canary.exists()
 
 
-def test_a_whole_module_is_refused_with_its_class_and_the_way_out(tmp_path: Path) -> None:
-    """`torch.save(model)` names its classes; the sentence says which, and what to save instead."""
-    path = save(tmp_path, "netD.pt", torch.nn.Linear(2, 2))
-    with pytest.raises(UnsafeCheckpoint) as caught:
-        read_tree(path)
-    assert str(caught.value) == (
-        f"{path}: refused: it contains 'torch.nn.modules.linear.Linear', which is code or an object of a class. "
-        "Only tensors and plain values are loaded. In the environment that wrote it, save the weights alone: "
-        "torch.save(discriminator.state_dict(), 'D.pt')."
-    )
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_whole_module_is_read_and_not_made(tmp_path: Path, legacy: bool) -> None:
+    """`torch.save(model)` names its classes; its parameters and buffers come out under the names of its state dict."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    path = tmp_path / "netD.pt"
+    torch.save({"D": network, "epoch": 3}, path, _use_new_zipfile_serialization=not legacy)
+    _, tree, left_out = read_tree(path)
+    assert (tree["epoch"], left_out) == (3, ())
+    expected = network.state_dict()
+    assert tree["D"].keys() == expected.keys()
+    assert all(torch.equal(tree["D"][key], value) for key, value in expected.items())
+
+
+@pytest.mark.parametrize("write", [hostile.torch_zip, hostile.torch_legacy])
+def test_weights_beside_code_are_read_and_the_code_is_named(
+    tmp_path: Path, write: Callable[[Path, Path], Path]
+) -> None:
+    """The weights come out, what stands beside them is said and never made; the negative: PyTorch would run it."""
+    canary = tmp_path / "canary"
+    path = write(tmp_path / "a.pt", canary)
+    _, tree, left_out = read_tree(path)
+    assert torch.equal(tree["netD"]["weight"], torch.zeros(2, 2))
+    ((name, reason),) = [(item.name, item.reason) for item in left_out]
+    assert (name, reason.startswith("described and never made: ")) == ("(objects)", True)
+    assert "pathlib" in reason or "getattr" in reason
+    assert not canary.exists()
+    torch.load(path, weights_only=False)
+    assert canary.exists()
 
 
 def test_a_compressed_torch_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
@@ -218,9 +233,7 @@ def test_what_is_no_checkpoint_says_what_it_is(
 
 @pytest.mark.parametrize(("write", "_format"), FORMATS)
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
-def test_a_torn_file_is_unreadable(
-    tmp_path: Path, write: Callable[[Path], None], _format: Format, share: float
-) -> None:
+def test_a_torn_file_is_unreadable(tmp_path: Path, write: Callable[[Path], None], _format: str, share: float) -> None:
     """Cut anywhere, every format ends in one sentence and never in a wrong tensor."""
     whole, torn = tmp_path / "whole.pt", tmp_path / "torn.pt"
     write(whole)
@@ -251,11 +264,41 @@ def test_lists_that_hold_each_other_are_refused_and_long_ones_are_not(tmp_path: 
     assert tree["losses"] is None
 
 
+def test_a_header_of_more_tensors_than_any_network_has_is_unreadable(tmp_path: Path) -> None:
+    """Refused by its number, before anything is made of it; as many as the limit are read."""
+    path = tmp_path / "a.safetensors"
+    for count, refused in ((100_000, False), (100_001, True)):
+        header = json.dumps({f"w{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(count)})
+        path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+        if refused:
+            with pytest.raises(UnreadableCheckpoint, match=r"its header lists 100001 tensors, more than 100000\.$"):
+                open_path(path)
+        else:
+            assert len(open_path(path).tree) == count
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"critic trained on two GPUs, see the paper.\nIt was good.", "text file"),
+        (b"(see the notes)\nand the end.", "text file"),
+        (bytes(20_000), "file of an unknown format"),
+        (pickle.dumps({"D": 1}, 0), "Python pickle"),
+        (pickle.dumps(collections.OrderedDict(a=1), 0), "Python pickle"),
+        (pickle.dumps([1, 2], 1), "Python pickle"),
+    ],
+)
+def test_prose_and_zeros_are_no_pickle_and_no_tar(tmp_path: Path, content: bytes, name: str) -> None:
+    """A text that begins with a letter of the pickle machine is a text; an old pickle is one still."""
+    path = tmp_path / "notes.pt"
+    path.write_bytes(content)
+    assert format_of(LocalFile(path)).name == name
+
+
 def test_sniffing_names_foreign_formats(tmp_path: Path) -> None:
-    """HDF5 and unknown bytes are told apart from text."""
-    hdf5, noise = tmp_path / "a.h5", tmp_path / "a.bin"
-    hdf5.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    """Pictures and unknown bytes are told apart from text."""
+    picture, noise = tmp_path / "a.png", tmp_path / "a.bin"
     noise.write_bytes(bytes(range(200, 256)) * 20)
-    assert (sniff(hdf5), sniff(noise)) == (Format.HDF5, Format.UNKNOWN)
-    hdf5.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    assert sniff(hdf5) is Format.PICTURE
+    assert format_of(LocalFile(noise)).name == "file of an unknown format"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    assert format_of(LocalFile(picture)).name == "picture"

@@ -14,31 +14,21 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
-from spectral_doctor.checkpoints.reading import read_tree
+from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.checkpoints.rewriting import rewrite_checkpoint
-from spectral_doctor.errors import UnreadableCheckpoint, UnsupportedCheckpoint, UnwritableCheckpoint
+from spectral_doctor.errors import UnreadableCheckpoint, UnwritableCheckpoint
 from tests import stylegan
-from tests.checkpoints.test_distributed import distributed
-
-
-def tensors_of(tree: Mapping[str, object], prefix: str = "") -> dict[str, Tensor]:
-    """Every tensor of a tree by its dotted key."""
-    found: dict[str, Tensor] = {}
-    for key, value in tree.items():
-        if isinstance(value, Tensor):
-            found[f"{prefix}{key}"] = value
-        elif isinstance(value, Mapping):
-            found |= tensors_of(value, f"{prefix}{key}.")
-    return found
+from tests.distributed import distributed
+from tests.reading import arrays_of
 
 
 def double_the_discriminator(tree: Mapping[str, object]) -> None:
     """Change every tensor below D, and nothing else."""
-    for key, value in tensors_of(tree).items():
+    for key, value in arrays_of(tree).items():
         if key.startswith("D."):
-            value.mul_(2)
+            value.write(2 * value.read())
 
 
 CONTENT = {
@@ -90,23 +80,18 @@ def test_without_mended_checksums_the_file_would_be_torn(tmp_path: Path) -> None
         assert archive.testzip() is not None
 
 
-def test_objects_that_are_never_loaded_keep_their_bytes(tmp_path: Path) -> None:
-    """An argparse.Namespace beside the weights comes out as it went in."""
+@pytest.mark.parametrize("legacy", [False, True])
+def test_objects_that_are_never_loaded_keep_their_bytes(tmp_path: Path, legacy: bool) -> None:
+    """An argparse.Namespace beside the weights, or a whole module, comes out as it went in."""
     path, output = tmp_path / "in.pt", tmp_path / "out.pt"
-    torch.save({**CONTENT, "args": argparse.Namespace(lr=0.1)}, path)
+    whole = nn.Linear(2, 2)
+    content = {**CONTENT, "args": argparse.Namespace(lr=0.1), "whole": whole}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     rewrite_checkpoint(path, output, double_the_discriminator)
     again = torch.load(output, weights_only=False)
     assert again["args"] == argparse.Namespace(lr=0.1)
+    assert torch.equal(again["whole"].weight, whole.weight)
     assert torch.equal(again["D"]["a"], 2 * CONTENT["D"]["a"])  # type: ignore[index]
-
-
-def test_a_legacy_file_with_objects_is_refused(tmp_path: Path) -> None:
-    """It would have to be pickled again, with a stand-in where the object was."""
-    path = tmp_path / "in.pt"
-    torch.save({**CONTENT, "args": argparse.Namespace(lr=0.1)}, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(UnsupportedCheckpoint, match=r"save it again with torch\.save"):
-        rewrite_checkpoint(path, tmp_path / "out.pt", double_the_discriminator)
-    assert sorted(tmp_path.iterdir()) == [path]
 
 
 def test_safetensors_keep_their_metadata(tmp_path: Path) -> None:
@@ -120,11 +105,12 @@ def test_safetensors_keep_their_metadata(tmp_path: Path) -> None:
         assert torch.equal(file.get_tensor("G.a"), torch.ones(3))
 
 
-def test_npz_keeps_its_members_and_types(tmp_path: Path) -> None:
-    """Big-endian arrays, names with slashes, pickled members that are never loaded."""
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_keeps_its_members_and_types(tmp_path: Path, save: Any) -> None:
+    """Big-endian arrays, names with slashes, pickled members that are never loaded; compressed, or not."""
     path, output = tmp_path / "in.npz", tmp_path / "out.npz"
     arrays: dict[str, Any] = {"D/a": np.ones((2, 2), dtype=">f4"), "G/a": np.ones(3)}
-    np.savez(path, other=np.array([{}], dtype=object), **arrays)
+    save(path, other=np.array([{}], dtype=object), **arrays)
     rewrite_checkpoint(path, output, double_the_discriminator)
     with np.load(output) as again:
         assert again.files == ["other", "D/a", "G/a"]
@@ -141,7 +127,7 @@ def test_tied_tensors_stay_tied(tmp_path: Path) -> None:
     torch.save({"D": {"a": linear.weight.data, "again": linear.weight.data}}, path)
 
     def edit(tree: Mapping[str, object]) -> None:
-        tensors_of(tree)["D.a"].fill_(5.0)
+        arrays_of(tree)["D.a"].write(np.full((2, 2), 5.0))
 
     rewrite_checkpoint(path, output, edit)
     again = torch.load(output, weights_only=True)["D"]
@@ -176,8 +162,8 @@ def test_the_tree_is_that_of_reading(tmp_path: Path) -> None:
     path = tmp_path / "in.pt"
     torch.save(CONTENT, path)
     seen: list[str] = []
-    rewrite_checkpoint(path, tmp_path / "out.pt", lambda tree: seen.extend(tensors_of(tree)))
-    assert seen == list(tensors_of(read_tree(path)[1]))
+    rewrite_checkpoint(path, tmp_path / "out.pt", lambda tree: seen.extend(arrays_of(tree)))
+    assert seen == list(arrays_of(open_path(path).tree))
 
 
 def test_a_pickle_and_a_distributed_folder_are_read_and_not_written(tmp_path: Path) -> None:
@@ -187,8 +173,9 @@ def test_a_pickle_and_a_distributed_folder_are_read_and_not_written(tmp_path: Pa
     for path, sentence in (
         (
             pickled,
-            "a Python pickle, which can be examined and not rewritten. Its objects would have to be made first, which "
-            "runs the code in it. Where it was made, torch.save the state_dict of each network, and treat that file.",
+            "a Python pickle, which can be examined and not rewritten. Its objects would have to be made again "
+            "where it is used, from code that lies in it. Where it was made, torch.save the state_dict of each "
+            "network, and treat that file.",
         ),
         (
             folder,

@@ -139,7 +139,7 @@ def test_exit_3_where_nothing_could_be_examined(forgiving: list[str]) -> None:
 def test_exit_4_where_the_only_file_is_torn_or_unsafe() -> None:
     """And nothing in it is run."""
     Path("torn").mkdir()
-    for path in (torn(Path("torn")), hostile.torch_zip(Path("netD.pt"), Path("canary"))):
+    for path in (torn(Path("torn")), hostile.only_code_zip(Path("netD.pt"), Path("canary"))):
         result = check(path, "--exit-zero")
         assert result.exit_code == ExitCode.UNREADABLE
         assert "fail  SD301 nothing examined" in result.stdout
@@ -367,3 +367,33 @@ def test_shell_completion_is_there() -> None:
     """Typer's own option, in the help of the tool."""
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert "--install-completion" in result.stdout
+
+
+@pytest.mark.parametrize("verb", ["check", "inspect"])
+def test_an_inferred_discriminator_never_fails(verb: str) -> None:
+    """The same history fails where its network is confirmed; the first line says what it was inferred from."""
+    collapsed(Path("run"))
+    document = json.loads(CliRunner().invoke(app, ["inspect", "run", "--format", "json"]).stdout)
+    arguments = [verb, "history.json", "--fail-on", "collapsed"]
+    Path("history.json").write_text(json.dumps(document))
+    assert CliRunner().invoke(app, arguments).exit_code == ExitCode.FINDINGS
+    document["series"][0] |= {"certainty": "inferred", "why": "one output"}
+    Path("history.json").write_text(json.dumps(document))
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert "COLLAPSED" in result.stdout
+    assert "inferred from its shape: one output" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("verb", [["inspect"], ["check"], ["watch", "--once"]], ids=lambda verb: verb[0])
+def test_a_pattern_says_where_the_step_stands(verb: list[str]) -> None:
+    """With it the other number of the name is the step; one that is no pattern is a usage error."""
+    Path("run").mkdir()
+    for epoch, state in enumerate((1, 2, 3), start=7):
+        save(Path("run"), f"netD_{epoch}_of_{100 * epoch}.pth", small_discriminator(state))
+    told = CliRunner().invoke(app, [*verb, "run", "--step", r"of_(\d+)"])
+    assert "900" in told.stdout
+    assert " 9 " not in told.stdout
+    wrong = CliRunner().invoke(app, [*verb, "run", "--step", "("])
+    assert wrong.exit_code == ExitCode.USAGE
+    assert wrong.stderr.startswith("error: --step '(': no regular expression: ")

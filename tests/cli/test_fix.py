@@ -288,3 +288,47 @@ def test_what_is_only_read_is_examined_and_refused(tmp_path: Path) -> None:
     elsewhere = invoke("fix", "memory://run/D.pt", "--mode", "static", "--weights-only", "-o", tmp_path / "out.pt")
     assert elsewhere.exit_code == ExitCode.USAGE
     assert "only `inspect` reads files that lie elsewhere" in elsewhere.output
+
+
+def test_a_file_with_a_bracket_in_its_name_has_its_envelope(tmp_path: Path) -> None:
+    """A browser calls a second download `netD (1).pt`; the name is not taken apart at its bracket."""
+    torch.save(strangers_discriminator().state_dict(), tmp_path / "netD (1).pt")
+    result = invoke("fix", tmp_path / "netD (1).pt", "--mode", "dynamic", "--weights-only", "-o", tmp_path / "out.pt")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out.pt").exists()
+
+
+@pytest.mark.parametrize(("first", "then"), [("parametrization", "projection"), ("projection", "parametrization")])
+def test_a_treatment_is_resumed_in_the_form_it_had(run: Path, tmp_path: Path, first: str, then: str) -> None:
+    """Inside the forward pass and after the optimizer are two treatments; the same one goes on, another is refused."""
+    arguments: list[str | Path] = ["fix", run, "--mode", "static", "--from", "20", "-o", tmp_path / "fixed"]
+    assert invoke(*arguments, "--steps", "10", "--apply", first).exit_code == 0
+    result = invoke(*arguments, "--steps", "20", "--apply", then, "--resume")
+    assert result.exit_code == ExitCode.USAGE
+    assert f"treated with --apply {first}, not {then}; resume with the same." in " ".join(result.output.split())
+    assert invoke(*arguments, "--steps", "20", "--apply", first, "--resume").exit_code == 0
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_a_place_that_cannot_be_written_is_named(run: Path, tmp_path: Path, weights_only: bool) -> None:
+    """A sentence with the place and the system's reason, and never an internal error."""
+    (tmp_path / "file").write_text("in the way")
+    extra = ["--weights-only"] if weights_only else ["--steps", "10"]
+    result = invoke("fix", run, "--mode", "static", "-o", tmp_path / "file" / "fixed", *extra)
+    said = " ".join(result.output.split())
+    assert result.exit_code == ExitCode.USAGE, said
+    reason = "file: no such folder." if weights_only else "it cannot be written there (not a directory)"
+    assert reason in said
+
+
+def test_a_read_only_folder_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root reads any folder, the system's refusal is played."""
+
+    def refuse(*_: object, **__: object) -> tuple[int, str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    result = invoke("fix", run, "--mode", "static", "--weights-only", "-o", tmp_path / "fixed.pt")
+    assert result.exit_code == ExitCode.USAGE
+    assert "it cannot be written there (permission denied); name another place." in " ".join(result.output.split())
+    assert list(tmp_path.iterdir()) == []

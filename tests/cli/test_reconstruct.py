@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from typer.testing import CliRunner, Result
 
+from spectral_doctor.checkpoints.training_state import read_state
 from spectral_doctor.cli import app
 from spectral_doctor.cli.boundary import ExitCode
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.report.reconstruction import render_reconstructions
 from spectral_doctor.training.adoption import adopted_generator
-from spectral_doctor.training.folder import read_state
 from spectral_doctor.veegan.records import Reconstruction
 
 RECIPE = """

@@ -10,7 +10,7 @@ import pytest
 from spectral_doctor.diagnosis.evidence import Evidence, evidence_at, not_judged, panel_of
 from spectral_doctor.diagnosis.random_matrix import expected_ratio
 from spectral_doctor.diagnosis.records import Thresholds
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory
 from tests.builders import identity, layer_over_steps, plateau_spectrum, series
 

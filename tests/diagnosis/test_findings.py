@@ -9,7 +9,7 @@ from spectral_doctor.compensation import StaticCompensation, raised
 from spectral_doctor.diagnosis.findings import find_faults, two_step_index
 from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds, Verdict
 from spectral_doctor.diagnosis.rules import diagnose
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 from tests.builders import identity, layer_over_steps, plateau_spectrum, series
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -11,10 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from spectral_doctor.checkpoints import load_checkpoint
+from spectral_doctor.checkpoints.opening import Candidate
+from spectral_doctor.checkpoints.runs import step_pattern
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.following import follower as following
 from spectral_doctor.following.follower import Follower, signature
+from spectral_doctor.records import CheckpointRef
+from spectral_doctor.state_dicts.loading import load_checkpoint
 from tests.builders import save, small_discriminator
 
 
@@ -44,10 +48,14 @@ def put(folder: Path, name: str, tensors: Mapping[str, object], clock: Clock, ag
     return path
 
 
+def _shown(ref: CheckpointRef) -> str:
+    return ref.name if ref.is_present else f"{ref.name} ({ref.state.value})"
+
+
 def steps(follower: Follower) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
     """Of every series the steps and the names of the checkpoints."""
     return [
-        (item.trajectory.steps, tuple(Path(path).name for path in item.trajectory.checkpoints))
+        (item.trajectory.steps, tuple(_shown(ref) for ref in item.trajectory.checkpoints))
         for item in follower.inspection().diagnoses
     ]
 
@@ -62,9 +70,9 @@ def test_a_file_is_examined_once(tmp_path: Path, clock: Clock, monkeypatch: pyte
     """What has been examined is not opened again; what is new is."""
     opened: list[str] = []
 
-    def counting(path: Path, **options: object) -> object:
-        opened.append(path.name)
-        return load_checkpoint(path, **options)  # type: ignore[arg-type]
+    def counting(found: Candidate, **options: object) -> object:
+        opened.append(found.ref.name)
+        return load_checkpoint(found, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(following, "load_checkpoint", counting)
     follower = Follower(tmp_path, clock=clock)
@@ -151,7 +159,7 @@ def test_the_same_weights_written_again_are_no_new_state(tmp_path: Path, clock: 
         follower.look()
     (series,) = follower.inspection().diagnoses
     assert series.trajectory.steps == (1,)
-    assert series.trajectory.checkpoints == (str(folder / "latest_net_D.pth"),)
+    assert series.trajectory.checkpoints == (CheckpointRef(folder / "latest_net_D.pth"),)
     assert series.findings == ()
 
 
@@ -192,7 +200,9 @@ def test_a_copy_that_cannot_be_made_is_said(tmp_path: Path, clock: Clock, monkey
     monkeypatch.setattr(shutil, "copy2", full)
     look = Follower(tmp_path, clock=clock).look()
     assert look.waiting == 0
-    assert look.inspection.failures == (f"{path}: cannot be read: copying it says: No space left on device.",)
+    assert tuple(map(str, look.inspection.failures)) == (
+        f"{path}: cannot be read: copying it says: No space left on device.",
+    )
 
 
 def test_a_file_cut_off_under_the_reader_does_not_end_the_process(tmp_path: Path, clock: Clock) -> None:
@@ -217,7 +227,7 @@ def test_a_torn_file_is_named_and_looked_at_again_when_it_changes(tmp_path: Path
     put(tmp_path, "netD_2.pth", moved(2), clock)
     follower = Follower(tmp_path, clock=clock)
     (failure,) = follower.look().inspection.failures
-    assert failure == (
+    assert str(failure) == (
         f"{path}: cannot be read: a zip file without its end, as when copying or saving was interrupted."
     )
     assert follower.look().waiting == 0
@@ -231,10 +241,10 @@ def test_a_refused_file_is_named_by_its_own_path(tmp_path: Path, clock: Clock) -
     """Not by that of the copy; and nothing in it is run."""
     from tests import hostile
 
-    path = hostile.torch_zip(tmp_path / "netD.pt", tmp_path / "canary")
+    path = hostile.only_code_zip(tmp_path / "netD.pt", tmp_path / "canary")
     os.utime(path, (clock.now - 50, clock.now - 50))
     (failure,) = Follower(tmp_path, clock=clock).look().inspection.failures
-    assert failure.startswith(f"{path}: refused: it contains")
+    assert str(failure).startswith(f"{path}: refused: it contains")
     assert not (tmp_path / "canary").exists()
 
 
@@ -275,12 +285,57 @@ def test_a_signature_changes_with_every_part(tmp_path: Path) -> None:
     """A folder's is that of all its files, an index's that of its shards too; what is gone has none."""
     folder = tmp_path / "d"
     folder.mkdir()
-    for name in ("model.safetensors.index.json", "model-00001-of-00001.safetensors"):
-        (folder / name).write_bytes(b"1")
-    index = folder / "model.safetensors.index.json"
+    shard, index = folder / "odd.safetensors", folder / "model.safetensors.index.json"
+    shard.write_bytes(b"1")
+    (folder / "other.safetensors").write_bytes(b"1")
+    index.write_text(json.dumps({"weight_map": {"D.weight": shard.name}}))
     before = signature(folder), signature(index)
-    write_atomically(folder / "model-00001-of-00001.safetensors", b"22")
+    write_atomically(shard, b"22")
     after = signature(folder), signature(index)
     assert before[0] != after[0]
     assert before[1] != after[1]
+    write_atomically(folder / "other.safetensors", b"22")
+    assert signature(index) == after[1]
     assert signature(tmp_path / "no") == ()
+
+
+def test_shards_are_copied_with_their_index(tmp_path: Path, clock: Clock) -> None:
+    """An index and its shards are one checkpoint, examined once, and again when a shard changes."""
+    tensors = moved(1)
+    names = {key: f"part-{place % 2}.bin" for place, key in enumerate(tensors)}
+    for shard in set(names.values()):
+        put(tmp_path, shard, {f"netD.{key}": tensors[key] for key in tensors if names[key] == shard}, clock)
+    index = tmp_path / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": {f"netD.{key}": name for key, name in names.items()}}))
+    os.utime(index, (clock.now - 60, clock.now - 60))
+    follower = Follower(tmp_path, clock=clock)
+    assert follower.look().examined == (index,)
+    assert follower.look().examined == ()
+    (series,) = follower.inspection().diagnoses
+    assert len(series.trajectory.layers) == 3
+    put(tmp_path, "part-0.bin", {f"netD.{k}": 2 * tensors[k] for k in tensors if names[k] == "part-0.bin"}, clock, 9.0)
+    assert follower.look().examined == (index,)
+
+
+def test_an_overwritten_state_is_never_advice(tmp_path: Path, clock: Clock) -> None:
+    """A run that overwrites `latest.pth` cannot go back to what was in it: only what is present is advised."""
+    follower = Follower(tmp_path, clock=clock)
+    for step in (10, 20, 30):
+        put(tmp_path, "latest.pth", {"step": step, "netD": moved(step)}, clock, age=100.0 - step)
+        follower.look()
+    (series,) = follower.inspection().diagnoses
+    assert [ref.is_present for ref in series.trajectory.checkpoints] == [False, False, True]
+    assert series.resume_from == CheckpointRef(tmp_path / "latest.pth")
+    put(tmp_path, "latest.pth", {"step": 40, "netD": moved(40)}, clock, age=1.0)
+    (series,) = follower.inspection().diagnoses
+    assert [ref.is_present for ref in series.trajectory.checkpoints] == [False, False, False]
+    assert series.resume_from is None
+
+
+def test_the_step_may_be_told_by_a_pattern(tmp_path: Path, clock: Clock) -> None:
+    """`watch --step` as `inspect --step`."""
+    for number in (3, 1, 2):
+        put(tmp_path, f"x{number}_netD_7.pth", moved(number), clock)
+    follower = Follower(tmp_path, step=step_pattern(r"x(\d+)_"), clock=clock)
+    follower.look()
+    assert [found[0] for found in steps(follower)] == [(1, 2, 3)]

@@ -45,6 +45,40 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert list(read_observations(path)) == follower.observations
 
 
+def test_a_clipped_layer_stays_clipped(tmp_path: Path) -> None:
+    """The share of weights at the bound comes back, so that a second look says what the first said."""
+    folder, clock = tmp_path / "run", Clock()
+    folder.mkdir()
+    tensors = {name: tensor.clamp(-0.01, 0.01) for name, tensor in moved(1).items()}
+    put(folder, "netD_1.pth", tensors, clock)
+    follower = Follower(folder, clock=clock)
+    follower.look()
+    shares = [layer.at_bound for item in follower.observations for layer in item.examination.layers]
+    assert min(shares) > 0.5
+    path = written(tmp_path / "history.json", observations_to_json(follower.observations))
+    later = Follower(folder, clock=clock, observations=read_observations(path))
+    assert [layer.at_bound for item in later.observations for layer in item.examination.layers] == shares
+    assert later.inspection().diagnoses == follower.inspection().diagnoses
+
+
+def test_memories_of_the_first_edition_are_read(tmp_path: Path) -> None:
+    """Paths as texts, certainty inside `why`, the run's folder and name beside them."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    follower = seen(folder)
+    entries = observations_to_json(follower.observations)
+    for entry in entries:
+        entry |= {"run_folder": str(folder), "run_name": "latest"}
+        series = entry["series"]
+        series["why"] = f"{series.pop('certainty')}: {series['why']}"
+        for new in ("name", "run", "states"):
+            del series[new]
+        for item in series["skipped"]:
+            del item["kind"]
+    path = written(tmp_path / "history.json", entries)
+    assert list(read_observations(path)) == follower.observations
+
+
 def test_a_later_follower_goes_on_and_reads_nothing_again(tmp_path: Path) -> None:
     """The same diagnoses, without a file opened; a new state is added to them."""
     folder = tmp_path / "run"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis, Finding, FindingKind, LayerFinding, Thresholds, Verdict
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import CheckpointRef, Failure, SeriesId, SkippedLayer, SkipReason
 from tests.builders import layer_over_steps, series
 
 SUMMARY = "Even the best layers have lost their plateau since step 300."
-TORN = "run/netD_500.pth: cannot be read: a zip file without its end."
+TORN = Failure("run/netD_500.pth", "cannot be read: a zip file without its end.")
 LAYERS: dict[str, tuple[list[float | None], Verdict | None]] = {
     "body.c1": ([0.97, 0.98, 0.96, 0.70, 0.40], Verdict.COLLAPSED),
     "body.c2": ([0.95, 0.97, 0.95, 0.90, None], Verdict.NOT_ENOUGH_EVIDENCE),
@@ -23,8 +24,11 @@ def collapsed(name: str = "netD") -> Diagnosis:
     """A collapse from step 300 on, a layer with NaN at the last step, one that does not train, one tensor skipped."""
     trajectory = replace(
         series(*(layer_over_steps(layer, plateaus) for layer, (plateaus, _) in LAYERS.items())),
-        discriminator=name,
-        skipped=(SkippedLayer("odd.weight", "a meta tensor"), SkippedLayer("body.c2", "excluded by --exclude")),
+        series=SeriesId(name),
+        skipped=(
+            SkippedLayer("odd.weight", SkipReason.NO_SPECTRUM, "a meta tensor"),
+            SkippedLayer("body.c2", SkipReason.EXCLUDED),
+        ),
     )
     head = replace(
         trajectory.layers[2], spectra=trajectory.layers[2].spectra[:3] + trajectory.layers[2].spectra[2:3] * 2
@@ -37,10 +41,10 @@ def collapsed(name: str = "netD") -> Diagnosis:
         summary=SUMMARY,
         onset=300,
         last_healthy=200,
-        resume_from="run/netD_200.pth",
+        resume_from=CheckpointRef(Path("run/netD_200.pth")),
         layers=tuple(
             LayerFinding(layer, verdict, "" if verdict else "unchanged", 5, tuple(plateaus), 0.25)
-            for layer, (plateaus, verdict) in LAYERS.items()
+            for layer, (plateaus, verdict) in zip(trajectory.layers, LAYERS.values(), strict=True)
         ),
         findings=(
             Finding(FindingKind.NON_FINITE, ("body.c2",), 400, True, "1 value is NaN"),
@@ -51,10 +55,10 @@ def collapsed(name: str = "netD") -> Diagnosis:
 
 def with_verdict(verdict: Verdict, name: str = "netD") -> Diagnosis:
     """A series of one layer with that verdict and nothing else wrong."""
-    diagnosis = diagnose(replace(series(layer_over_steps("body.c1", [0.97, 0.98])), discriminator=name))
+    diagnosis = diagnose(replace(series(layer_over_steps("body.c1", [0.97, 0.98])), series=SeriesId(name)))
     return replace(diagnosis, verdict=verdict, summary="As it is.", findings=(), onset=None, resume_from=None)
 
 
-def inspection_of(*diagnoses: Diagnosis, failures: tuple[str, ...] = ()) -> Inspection:
+def inspection_of(*diagnoses: Diagnosis, failures: tuple[Failure, ...] = ()) -> Inspection:
     """The inspection that gave those diagnoses."""
     return Inspection(diagnoses, (), failures)

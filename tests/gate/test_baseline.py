@@ -50,7 +50,8 @@ def test_a_worse_verdict_is_new() -> None:
 def test_what_was_not_looked_at_never_becomes_known() -> None:
     """SD3xx stay out of the file, and one that was written in by hand is not believed."""
     result = compared(outcome(), frozenset({Key("SD302", "", "")}))
-    assert updated(result) == {COLLAPSE, NAN, STILL, Key("SD302", "", "")} - {Key("SD302", "", "")}
+    assert "SD302" in {item.rule.code for item in result.problems}
+    assert updated(result) == {COLLAPSE, NAN, STILL}
     assert not any(item.known for item in result.problems)
 
 

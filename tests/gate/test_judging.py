@@ -6,15 +6,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
-from spectral_doctor.checkpoints.weights import collect_layers
+from spectral_doctor.arrays import live_arrays
 from spectral_doctor.diagnosis.records import Finding, FindingKind, Verdict
 from spectral_doctor.errors import NoCheckpoints, UnreadableCheckpoint
-from spectral_doctor.gate.coverage import coverage_of, is_missed
+from spectral_doctor.gate.coverage import coverage_of
 from spectral_doctor.gate.judging import judge, nothing_examined
 from spectral_doctor.gate.records import Coverage, Key, normalised
 from spectral_doctor.gate.rules import Level
 from spectral_doctor.gate.settings import FailOn, GateSettings
+from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import Certainty, LeftOut
+from spectral_doctor.state_dicts.matrices import collect_layers
 from spectral_doctor.trajectory.examining import layer_spectra
 from tests.builders import layer_over_steps, series
 from tests.gate.cases import SUMMARY, TORN, collapsed, inspection_of, with_verdict
@@ -51,12 +55,12 @@ def test_selection_ignores_and_levels_decide_what_is_found() -> None:
 def test_the_sentences() -> None:
     """What is said, to the letter."""
     outcome = judge(inspection_of(collapsed(), failures=(TORN,)), GateSettings(level={"SD111": Level.WARN}))
-    assert [(item.rule.code, item.sentence, item.step, item.checkpoint) for item in outcome.problems] == [
+    assert [(item.rule.code, item.sentence, item.step, str(item.checkpoint or "")) for item in outcome.problems] == [
         ("SD101", f"{SUMMARY} Resume from run/netD_200.pth (step 200).", 400, "run/netD_400.pth"),
         ("SD111", "its plateau σ5/σ1 is 0.40, down from 0.98.", 400, "run/netD_400.pth"),
         ("SD201", "1 value is NaN or infinite at step 400.", 400, "run/netD_400.pth"),
         ("SD203", "unchanged since step 200.", 400, "run/netD_400.pth"),
-        ("SD302", TORN, None, ""),
+        ("SD302", str(TORN), None, ""),
     ]
 
 
@@ -82,7 +86,7 @@ def test_values_that_are_finite_again_are_a_warning() -> None:
     trajectory = series(layer_over_steps("c1", [0.9, None, 0.9]))
     finding = Finding(FindingKind.NON_FINITE, ("c1",), 100, False, "…")
     diagnosis = replace(with_verdict(Verdict.HEALTHY), trajectory=trajectory, findings=(finding,))
-    diagnosis = replace(diagnosis, layers=(replace(diagnosis.layers[0], layer="c1"),))
+    diagnosis = replace(diagnosis, layers=(replace(diagnosis.layers[0], trajectory=trajectory.layers[0]),))
     outcome = judge(inspection_of(diagnosis), GateSettings())
     (problem,) = outcome.problems
     assert problem.sentence == "1 value is NaN or infinite at step 100, and finite again at the last."
@@ -140,8 +144,8 @@ def test_what_is_no_weight_is_not_missing() -> None:
         "meta.weight": torch.empty(4, 4, device="meta"),
         "out.weight": torch.randn(8, 8),
     }
-    _, skipped = layer_spectra(*collect_layers(tensors, exclude=["out"]))
-    assert {item.name: is_missed(item.reason) for item in skipped} == {
+    _, skipped = layer_spectra(*collect_layers(live_arrays(tensors), exclude=["out"]))
+    assert {item.name: item.reason.is_missed for item in skipped} == {
         "norm.weight": False,
         "index.weight": False,
         "b": False,
@@ -163,16 +167,74 @@ def test_nothing_examined_is_a_problem_that_nothing_silences(unreadable: bool) -
     assert [item.rule.code for item in outcome.problems] == ["SD301"]
 
 
+def test_a_format_that_is_not_read_is_missing_and_a_generator_is_not() -> None:
+    """What is left out lowers the coverage where it may have been a discriminator that nobody could open."""
+    diagnoses = (with_verdict(Verdict.HEALTHY),)
+    generator = LeftOut("netG.pth", "a generator, no discriminator")
+    closed = LeftOut("d.onnx", "not read here", "ONNX file")
+    assert coverage_of(Inspection(diagnoses, (generator,), ())).files_missed == 0
+    coverage = coverage_of(Inspection(diagnoses, (generator, closed, closed), ()))
+    assert (coverage.files, coverage.files_missed, coverage.percent) == (2, 2, 50.0)
+
+
+@pytest.mark.parametrize("certainty", Certainty)
+def test_a_network_that_is_inferred_never_fails(certainty: Certainty) -> None:
+    """The same collapse fails where a name says that it is a discriminator, and is a warning where a shape does."""
+    diagnosis = collapsed()
+    diagnosis = replace(diagnosis, trajectory=replace(diagnosis.trajectory, certainty=certainty))
+    settings = GateSettings(fail_on=FailOn.DECLINING, level={"SD203": Level.FAIL})
+    outcome = judge(inspection_of(diagnosis), settings)
+    assert [item.rule.code for item in outcome.problems] == ["SD101", "SD201", "SD203"]
+    assert outcome.fails is (certainty is Certainty.CONFIRMED)
+    words = "A warning only: its shape alone says that this is a discriminator."
+    inferred = certainty is Certainty.INFERRED
+    assert [item.sentence.endswith(words) for item in outcome.problems] == [inferred] * 3
+    assert [item.level is Level.WARN for item in outcome.problems] == [inferred] * 3
+
+
+def test_an_inferred_network_does_not_excuse_a_confirmed_one() -> None:
+    """Each is judged by its own certainty, and coverage fails whatever the networks are."""
+    sure, guessed = with_verdict(Verdict.COLLAPSED), with_verdict(Verdict.COLLAPSED, "net")
+    guessed = replace(guessed, trajectory=replace(guessed.trajectory, certainty=Certainty.INFERRED))
+    outcome = judge(inspection_of(sure, guessed), GateSettings())
+    assert [(item.discriminator, item.fails) for item in outcome.problems] == [("netD", True), ("net", False)]
+    assert judge(inspection_of(guessed, failures=(TORN,)), GateSettings(fail_on_coverage=100.0)).fails
+
+
 def test_two_series_of_one_name_stay_apart() -> None:
     """As two histories can have them: the problems of one are not those of the other."""
     outcome = judge(inspection_of(with_verdict(Verdict.HEALTHY), with_verdict(Verdict.COLLAPSED)), GateSettings())
     assert [item.discriminator for item in outcome.problems] == ["netD (2)"]
 
 
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (nn.LSTM(3, 4, bidirectional=True), {"d[hh_l0]", "d[hh_l0_reverse]", "d[ih_l0]", "d[ih_l0_reverse]"}),
+        (nn.GRU(3, 4, 2), {"d[hh_l0]", "d[hh_l1]", "d[ih_l0]", "d[ih_l1]"}),
+    ],
+    ids=["LSTM", "GRU"],
+)
+def test_the_gates_of_one_recurrent_weight_have_one_key(network: nn.Module, expected: set[str]) -> None:
+    """By the names that the reader gives: the gate's number goes, and which weight it is stays."""
+    tensors = {f"d.{name}": tensor for name, tensor in network.state_dict().items()}
+    layers, _ = collect_layers(live_arrays(tensors))
+    assert all(" gate " in layer.name for layer in layers)
+    assert {normalised(layer.name) for layer in layers} == expected
+
+
+def test_the_groups_of_one_convolution_have_one_key() -> None:
+    """By the names that the reader gives."""
+    tensors = {"convs.0.weight": torch.randn(16, 4, 3), "convs.1.weight": torch.randn(16, 4, 3)[:, :, :2]}
+    layers, _ = collect_layers(live_arrays(tensors))
+    names = [layer.name for layer in layers if "group" in layer.name]
+    assert names == [f"convs.1[group {group}/4]" for group in range(1, 5)]
+    assert {normalised(name) for name in names} == {"convs.1"}
+
+
 def test_a_key_holds_no_number_and_no_wrapper() -> None:
     """The same layer under DataParallel, compiled, or in another group, has one key."""
     assert normalised("module._orig_mod.body.c1[group 2/4]") == "body.c1"
-    assert normalised("rnn[gate 1/3]") == "rnn"
     assert normalised("attention[query]") == "attention[query]"
     assert normalised("submodule.c1") == "submodule.c1"
     first, second = Key("SD201", "netD", "c1"), Key("SD201", "netD", "c2")

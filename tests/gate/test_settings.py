@@ -15,7 +15,7 @@ from spectral_doctor.gate.settings import PARSERS, FailOn, GateSettings
 
 KEYS = (
     "'baseline', 'discriminator', 'exclude', 'exit-zero', 'fail-on', 'fail-on-coverage', 'format', 'ignore', "
-    "'level', 'paths', 'per-layer-ignore', 'select'"
+    "'level', 'paths', 'per-layer-ignore', 'select', 'step'"
 )
 
 
@@ -115,6 +115,13 @@ def test_paths_count_from_the_file(tmp_path: Path) -> None:
     assert settings.baseline == str(tmp_path / "known.json")
     assert settings.format == ("text", f"sarif:{tmp_path / 'a.sarif'}")
     assert load(tmp_path, {"paths": ["x"]}).paths == ("x",)
+
+
+@pytest.mark.parametrize("url", ["memory://run", "s3://bucket/run/*.pt", "simplecache::s3://bucket/run"])
+def test_a_url_in_a_file_stays_a_url(tmp_path: Path, url: str) -> None:
+    """It counts from nowhere; a path beside it counts from the file, also one with a colon in its name."""
+    own(tmp_path, f'paths = ["{url}", "runs", "exp:1/run"]\n')
+    assert load(tmp_path).paths == (url, str(tmp_path / "runs"), str(tmp_path / "exp:1/run"))
 
 
 @pytest.mark.parametrize(

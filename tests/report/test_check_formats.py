@@ -21,7 +21,6 @@ import pytest
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as SarifLog
 
-from spectral_doctor.checkpoints.records import SkippedLayer
 from spectral_doctor.diagnosis.records import Verdict
 from spectral_doctor.errors import NoCheckpoints
 from spectral_doctor.gate.baseline import compared
@@ -29,6 +28,7 @@ from spectral_doctor.gate.judging import judge, nothing_examined
 from spectral_doctor.gate.records import CheckOutcome, Key
 from spectral_doctor.gate.rules import RULES, Level
 from spectral_doctor.gate.settings import GateSettings
+from spectral_doctor.records import CheckpointRef, Failure, RemotePath, SkippedLayer, SkipReason
 from spectral_doctor.report.formats import RENDERERS
 from tests.builders import layer_over_steps, series
 from tests.gate.cases import TORN, collapsed, inspection_of, with_verdict
@@ -72,13 +72,17 @@ def hostile() -> CheckOutcome:
     trajectory = replace(
         diagnosis.trajectory,
         layers=layers,
-        checkpoints=(HOSTILE,) * 5,
-        skipped=(SkippedLayer(HOSTILE, HOSTILE),),
+        checkpoints=(CheckpointRef(Path(HOSTILE)),) * 5,
+        skipped=(SkippedLayer(HOSTILE, SkipReason.NO_SPECTRUM, HOSTILE),),
     )
     findings = tuple(replace(item, layers=(HOSTILE,)) for item in diagnosis.findings)
-    named = tuple(replace(item, layer=HOSTILE) for item in diagnosis.layers)
-    diagnosis = replace(diagnosis, trajectory=trajectory, findings=findings, layers=named, resume_from=HOSTILE)
-    return judge(inspection_of(diagnosis, failures=(HOSTILE,)), GateSettings(select=frozenset(RULES)), "/work")
+    pairs = zip(diagnosis.layers, layers, strict=True)
+    named = tuple(replace(item, trajectory=layer) for item, layer in pairs)
+    place = CheckpointRef(Path(HOSTILE))
+    diagnosis = replace(diagnosis, trajectory=trajectory, findings=findings, layers=named, resume_from=place)
+    return judge(
+        inspection_of(diagnosis, failures=(Failure(HOSTILE, HOSTILE),)), GateSettings(select=frozenset(RULES)), "/work"
+    )
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -108,7 +112,7 @@ def test_a_hostile_name_starts_no_workflow_command() -> None:
 def test_github_escapes_properties_and_messages() -> None:
     """The percent sign, and in a property also colon and comma, as the runner reads them back."""
     result = outcome()
-    problem = replace(result.problems[0], checkpoint="a:b,c%.pt", sentence="100 % of it: a, b.")
+    problem = replace(result.problems[0], checkpoint=CheckpointRef(Path("a:b,c%.pt")), sentence="100 % of it: a, b.")
     assert RENDERERS["github"](replace(result, problems=(problem,))).splitlines()[0] == (
         "::error title=SD101 discriminator collapsed,file=a%3Ab%2Cc%25.pt::netD: 100 %25 of it: a, b."
     )
@@ -149,14 +153,41 @@ def test_sarif_uris_are_relative_and_fingerprints_stay() -> None:
     """The same finding at another step, with other numbers, is the same alert; a file elsewhere keeps its name only."""
     later = replace(outcome(), problems=outcome().problems[:-1])
     before = json.loads(RENDERERS["sarif"](later))["runs"][0]["results"]
-    problems = tuple(
-        replace(item, checkpoint="/elsewhere/netD 9.pth", step=900, sentence="other") for item in later.problems
-    )
+    elsewhere = CheckpointRef(Path("/elsewhere/netD 9.pth"))
+    problems = tuple(replace(item, checkpoint=elsewhere, step=900, sentence="other") for item in later.problems)
     after = json.loads(RENDERERS["sarif"](replace(later, problems=problems)))["runs"][0]["results"]
     assert [item["partialFingerprints"] for item in before] == [item["partialFingerprints"] for item in after]
     assert len({item["partialFingerprints"]["spectralDoctorKey/v1"] for item in before}) == len(before)
     uris = [item["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for item in (before[0], after[0])]
     assert uris == ["run/netD_400.pth", "netD%209.pth"]
+
+
+def test_a_checkpoint_in_a_bucket_keeps_its_url() -> None:
+    """Whole in every format, and in SARIF relative to nothing; a local path is relative to the folder of the check."""
+    result = outcome()
+    bucket = CheckpointRef(RemotePath("s3://bucket/my run/netD 9.pth"))
+    result = replace(result, problems=(replace(result.problems[0], checkpoint=bucket), result.problems[1]))
+    remote, local = (
+        item["locations"][0]["physicalLocation"]["artifactLocation"]
+        for item in json.loads(RENDERERS["sarif"](result))["runs"][0]["results"]
+    )
+    assert remote == {"uri": "s3://bucket/my%20run/netD%209.pth"}
+    assert local == {"uri": "run/netD_400.pth", "uriBaseId": "%SRCROOT%"}
+    entry = json.loads(RENDERERS["gitlab"](result))[0]
+    assert entry["location"]["path"] == "s3://bucket/my run/netD 9.pth"
+    assert ",file=s3%3A//bucket/my run/netD 9.pth::" in RENDERERS["github"](result)
+
+
+def test_files_refused_for_one_reason_are_one_annotation() -> None:
+    """In the formats for people; in those for machines each file stays an entry of its own."""
+    failures = tuple(Failure(f"{index}.pt", "cannot be read: it is empty.") for index in range(9))
+    result = judge(inspection_of(with_verdict(Verdict.HEALTHY), failures=failures), GateSettings(), "/work")
+    names = "'0.pt', '1.pt', '2.pt', '3.pt', '4.pt', '5.pt' and 3 more"
+    line = f"SD302 file not read: 9 files: {names}: cannot be read: it is empty."
+    assert f"warn  {line}" in RENDERERS["text"](result).splitlines()
+    assert RENDERERS["github"](result).count("::warning") == 1
+    assert len(json.loads(RENDERERS["gitlab"](result))) == 9
+    assert len(result.problems) == 9
 
 
 @pytest.mark.parametrize("case", [outcome, healthy, nothing, hostile, lambda: outcome(baseline=True)])
@@ -199,14 +230,18 @@ def test_gitlab_entries_are_complete_and_their_fingerprints_unique() -> None:
     diagnosis = replace(with_verdict(Verdict.HEALTHY), trajectory=series(*layers))
     diagnosis = replace(
         diagnosis,
-        layers=tuple(replace(diagnosis.layers[0], layer=layer.name) for layer in layers),
+        layers=tuple(replace(diagnosis.layers[0], trajectory=layer) for layer in layers),
         findings=tuple(
             replace(item, layers=tuple(layer.name for layer in layers)) for item in collapsed().findings[:1]
         ),
     )
     groups = judge(inspection_of(diagnosis), GateSettings(), "/work")
     assert len(groups.problems) == 2
-    torn = judge(inspection_of(with_verdict(Verdict.HEALTHY), failures=("a", "b")), GateSettings(), "/work")
+    torn = judge(
+        inspection_of(with_verdict(Verdict.HEALTHY), failures=(Failure("a", "torn"), Failure("b", "torn"))),
+        GateSettings(),
+        "/work",
+    )
     for result, count in ((groups, 1), (torn, 2), (outcome(), 5), (hostile(), None), (nothing(), 1), (healthy(), 0)):
         entries = json.loads(RENDERERS["gitlab"](result))
         assert count is None or len(entries) == count

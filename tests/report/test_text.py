@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import Certainty, Failure, FileState, LeftOut, SkippedLayer, SkipReason
 from spectral_doctor.report.sparkline import sparkline
 from spectral_doctor.report.text import render_text
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
@@ -50,7 +52,7 @@ def collapsing() -> SpectralTrajectory:
 def test_the_report_of_a_collapse() -> None:
     """Table, verdict with its evidence, where to resume, thresholds: the golden report."""
     assert report(collapsing()) == (
-        "netD: 5 checkpoints, step 0 to 400 (from file name)\n"
+        "netD: 5 checkpoints, step 0 to 400 (from file name); confirmed by key 'netD'\n"
         "layer            matrix  norm   σ1  σk/σ1  >0.9  deficit  trend     layer is\n"
         "─────────────────────────────────────────────────────────────────────────────\n"
         "block1.c1        64×576  SN      1   0.40  0.02     0.58  ███▆▄     collapsed\n"
@@ -117,18 +119,65 @@ def test_faults_stand_below_the_verdict() -> None:
 
 @pytest.mark.parametrize("explain", [False, True])
 def test_what_was_left_out_is_listed(explain: bool) -> None:
-    """By reason, a few names of each; `explain` lists them all, and why the discriminator is one."""
+    """By reason, a few names of each; `explain` lists them all."""
     files = tuple(LeftOut(f"run/log{index}.txt", "text file") for index in range(6))
-    trajectory = SpectralTrajectory(
-        **{**vars(collapsing()), "skipped": (SkippedLayer("norm.weight", "a normalisation's scale"),)}
+    skipped = SkippedLayer("norm.weight", SkipReason.SCALE, "a normalisation's scale")
+    trajectory = replace(collapsing(), skipped=(skipped,))
+    text = render_text(
+        Inspection((diagnose(trajectory),), files, (Failure("a.pt", "cannot be read."),)), explain=explain
     )
-    text = render_text(Inspection((diagnose(trajectory),), files, ("a.pt: cannot be read.",)), explain=explain)
     text = " ".join(text.split())
     assert "Skipped: norm.weight: a normalisation's scale." in text
     assert "Could not be used: a.pt: cannot be read." in text
     assert ("and 2 more (--explain lists them): text file." in text) is not explain
     assert ("log5.txt" in text) is explain
-    assert ("Taken for a discriminator: confirmed: key 'netD'." in text) is explain
+
+
+def test_a_refusal_that_many_files_share_is_one_line() -> None:
+    """With their number and a few names; another reason has its own line, and `explain` has a line a file."""
+    many = [Failure(f"run/{index}.pt", "refused: it holds a whole module. Save its state dict.") for index in range(40)]
+    failures = (*many[:20], Failure("a.pt", "cannot be read."), *many[20:])
+    inspection = Inspection((diagnose(collapsing()),), (), failures)
+    text = " ".join(render_text(inspection).split())
+    names = ", ".join(f"'run/{index}.pt'" for index in range(6))
+    shared = f"Could not be used: 40 files: {names} and 34 more: refused: it holds a whole module. Save its state dict."
+    assert text.count("Could not be used: ") == 2
+    assert shared in text
+    assert "Could not be used: a.pt: cannot be read." in text
+    assert " ".join(render_text(inspection, explain=True).split()).count("Could not be used: ") == 41
+
+
+def test_formats_that_are_not_read_are_counted() -> None:
+    """One line for all of them; `explain` names the files."""
+    closed = [LeftOut(f"run/d{index}.h5", "not read here.", "HDF5 file") for index in range(23)]
+    other = [LeftOut("run/d.onnx", "not read here.", "ONNX file"), LeftOut("run/log.txt", "text file")]
+    inspection = Inspection((diagnose(collapsing()),), (*closed, *other), ())
+    text = " ".join(render_text(inspection).split())
+    assert "Not read: 23 HDF5 files, 1 ONNX file: not read here." in text
+    assert "Left out: log.txt: text file." in text
+    assert "d22.h5" not in text
+    assert "d22.h5" in render_text(inspection, explain=True)
+
+
+def test_the_first_line_says_how_the_network_was_recognised() -> None:
+    """A name, or its shape alone."""
+    trajectory = collapsing()
+    run = "netD: 5 checkpoints, step 0 to 400 (from file name)"
+    assert report(trajectory).startswith(f"{run}; confirmed by key 'netD'\n")
+    inferred = replace(trajectory, certainty=Certainty.INFERRED, why="one output")
+    assert " ".join(report(inferred).split()).startswith(f"{run}; inferred from its shape: one output")
+
+
+def test_a_checkpoint_that_is_gone_is_not_advised() -> None:
+    """The advice is the last healthy one that is still there, and says that a later one is not; or that none is."""
+    trajectory = collapsing()
+    refs = [replace(ref, state=FileState.OVERWRITTEN) for ref in trajectory.checkpoints]
+    later = replace(trajectory, checkpoints=(*trajectory.checkpoints[:2], *refs[2:4], trajectory.checkpoints[4]))
+    text = " ".join(report(later).split())
+    assert "Resume from run/netD_100.pth (step 100), the last healthy checkpoint still there before the onset" in text
+    all_gone = replace(trajectory, checkpoints=(*refs[:4], trajectory.checkpoints[4]))
+    text = " ".join(report(all_gone).split())
+    assert "The healthy checkpoints before the onset are no longer there as they were: none to resume from." in text
 
 
 def test_color_is_asked_for_and_never_guessed() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from spectral_doctor.compensation import StaticCompensation, compensate
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.parametrizations.regularizer import LayerChange
+from spectral_doctor.records import Spectrum
 from spectral_doctor.report.treatment import render_changes, render_outcome, render_plan
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.state_dicts.compensating import LayerChange
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.treatment.records import DiscriminatorChange, ResumePlan, TreatmentOutcome, TreatmentResult
 from tests.builders import layer_over_steps, series

@@ -13,12 +13,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from spectral_doctor.checkpoints.training_state import read_state
 from spectral_doctor.errors import UnreadableCheckpoint, UsageError
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.gan.recipes import BaseRecipe, Recipe
 from spectral_doctor.gan.settings import Settings
 from spectral_doctor.inspection import inspect_paths
-from spectral_doctor.training.folder import RunFolder, read_state, saved_states
+from spectral_doctor.training.folder import RunFolder, saved_states
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved, StepLosses, tracked_values
 from spectral_doctor.training.state import TrainingState, load_state

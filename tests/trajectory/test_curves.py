@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from spectral_doctor.records import CheckpointRef
 from spectral_doctor.trajectory.curves import MetricCurve, read_curves
 from spectral_doctor.trajectory.records import SpectralTrajectory
 from tests.builders import layer_over_steps, save, series
@@ -19,7 +20,7 @@ SAMPLES = Path(__file__).parent.parent.parent / "sample_checkpoints"
 def run_at(folder: Path, names: list[str], steps: list[int]) -> SpectralTrajectory:
     """A series whose checkpoints lie in a folder under the given names."""
     made = series(layer_over_steps("conv", [0.9] * len(steps)), steps=steps)
-    return replace(made, checkpoints=tuple(str(folder / name) for name in names))
+    return replace(made, checkpoints=tuple(CheckpointRef(folder / name) for name in names))
 
 
 def snapshots(folder: Path, steps: list[int]) -> SpectralTrajectory:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from spectral_doctor.spectrum import Spectrum
+from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory
 from tests.builders import identity, layer_over_steps, series
 

@@ -17,7 +17,7 @@ from spectral_doctor.gan.networks import (
     mlp,
     wrapper,
 )
-from spectral_doctor.parametrizations import ForwardRegularizer
+from spectral_doctor.parametrizations import ForwardCompensation
 from spectral_doctor.veegan.joint import JointDiscriminator, last_layer
 
 LATENT = 6
@@ -27,7 +27,7 @@ def discriminators() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
     """Every kind of discriminator with the shape of its samples."""
     torch.manual_seed(0)
     regularized = cnn_discriminator(3, 8, 8, wrapper(True))
-    ForwardRegularizer(regularized, "static")
+    ForwardCompensation(regularized, "static")
     strangers = nn.Sequential(
         nn.Conv2d(1, 8, 4, stride=2, padding=1),
         nn.BatchNorm2d(8),

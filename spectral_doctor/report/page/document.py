@@ -13,6 +13,7 @@ from spectral_doctor.report.page.layers import verdict_sign
 from spectral_doctor.report.page.markup import Markup, joined, tag
 from spectral_doctor.report.page.palette import theme_css
 from spectral_doctor.report.page.series import reason_list, series_section
+from spectral_doctor.report.problems import failures_by_reason, grouped_failures
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.version import __version__
 
@@ -94,7 +95,7 @@ def _overview(diagnoses: Sequence[Diagnosis]) -> Markup | None:
 
 def _not_examined(inspection: Inspection) -> Markup | None:
     """What could not be used and what was left out, so that nothing vanishes without a word."""
-    failures = [tag("li", failure) for failure in inspection.failures]
+    failures = [tag("li", grouped_failures(group)) for group in failures_by_reason(inspection.failures)]
     pairs = [(item.name, item.reason.rstrip(".")) for item in inspection.left_out]
     if not failures and not pairs:
         return None

@@ -12,7 +12,6 @@ from spectral_doctor.report.listing import FORMS, layer_rows
 from spectral_doctor.report.page.charts import plateau_course, sigma_course, spectrum_fan
 from spectral_doctor.report.page.markup import Markup, joined, scroll_region, tag
 from spectral_doctor.report.page.wording import layer_state, mark, number
-from spectral_doctor.trajectory.records import LayerTrajectory
 
 LONGEST_NAME = 35
 # A module's name from its first letter to the number at its end.
@@ -21,10 +20,9 @@ _INITIAL = re.compile(r"^([^\W\d]).*?(\d*)$")
 
 @dataclass(frozen=True)
 class LayerView:
-    """A layer as the page shows it: its records, its name, its place in the network, its name in little room."""
+    """A layer as the page shows it: its finding, its name, its place in the network, its name in little room."""
 
     finding: LayerFinding
-    layer: LayerTrajectory
     name: str
     order: int
     anchor: str
@@ -46,10 +44,10 @@ class LayerView:
 def layer_views(diagnosis: Diagnosis, prefix: str) -> list[LayerView]:
     """The layers of a diagnosis in network order."""
     rows = layer_rows(diagnosis)
-    shorts = short_names([printable(name) for _, _, name in rows])
+    shorts = short_names([printable(name) for _, name in rows])
     return [
-        LayerView(finding, layer, name, order, f"{prefix}-layer-{order}", short)
-        for order, ((finding, layer, name), short) in enumerate(zip(rows, shorts, strict=True), start=1)
+        LayerView(finding, name, order, f"{prefix}-layer-{order}", short)
+        for order, ((finding, name), short) in enumerate(zip(rows, shorts, strict=True), start=1)
     ]
 
 
@@ -89,12 +87,12 @@ def layer_card(view: LayerView, diagnosis: Diagnosis) -> Markup:
     heading = tag("h4", view.name, id=view.anchor, class_="code", tabindex="-1")
     has_plateau = several and view.finding.plateau_index > 1
     small = [plateau_course(view.finding, diagnosis)] if has_plateau else []
-    small += [sigma_course(view.layer, diagnosis)] if several else []
+    small += [sigma_course(view.finding.trajectory, diagnosis)] if several else []
     return tag(
         "li",
         tag("div", heading, verdict_sign(view.finding.verdict, layer_state(view.finding)), class_="card-head"),
         _facts(view),
-        spectrum_fan(view.layer, trajectory),
+        spectrum_fan(view.finding.trajectory, trajectory),
         tag("div", *small, class_="pair") if small else None,
         _numbers(view, diagnosis),
         class_="card",
@@ -103,13 +101,16 @@ def layer_card(view: LayerView, diagnosis: Diagnosis) -> Markup:
 
 
 def _facts(view: LayerView) -> Markup:
-    identity, finding = view.layer.identity, view.finding
-    spectrum, plateau = view.layer.spectra[-1], finding.plateau[-1]
+    identity, finding = view.finding.trajectory.identity, view.finding
+    spectrum, plateau = view.finding.trajectory.spectra[-1], finding.plateau[-1]
     rows, columns = identity.matrix_shape
     facts = [
         ("σk/σ1", "NaN/Inf" if plateau is None else f"{plateau:.2f}" if finding.plateau_index > 1 else "–"),
         ("k", str(finding.plateau_index)),
-        ("deficit", "–" if finding.deficit is None or len(view.layer.spectra) == 1 else f"{finding.deficit:.2f}"),
+        (
+            "deficit",
+            "–" if finding.deficit is None or len(view.finding.trajectory.spectra) == 1 else f"{finding.deficit:.2f}",
+        ),
         ("σ1", "NaN/Inf" if spectrum is None else number(spectrum.sigma_max)),
         ("matrix", f"{rows}×{columns}"),
         ("norm", FORMS.get(identity.form, identity.form)),
@@ -122,7 +123,7 @@ def _numbers(view: LayerView, diagnosis: Diagnosis) -> Markup:
     heads = [diagnosis.trajectory.step_unit, "σ1", "σ2/σ1", "σk/σ1", ">0.9", "deficit"]
     rows = []
     for index, step in enumerate(diagnosis.trajectory.steps):
-        spectrum, deficit = view.layer.spectra[index], view.layer.deficit(index)
+        spectrum, deficit = view.finding.trajectory.spectra[index], view.finding.trajectory.deficit(index)
         cells = ["NaN/Inf"] + ["–"] * 4
         if spectrum is not None:
             plateau = view.finding.plateau[index] or 0.0

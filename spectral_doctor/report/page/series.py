@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.records import CheckpointRef
+from spectral_doctor.report.listing import recognised
 from spectral_doctor.report.page.charts import metric_chart, plateau_chart, shared_axis
 from spectral_doctor.report.page.heat import heat_map
 from spectral_doctor.report.page.layers import LayerView, layer_card, layer_views, verdict_sign
@@ -63,7 +64,7 @@ def _verdict(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
         title,
         tag("p", diagnosis.summary, class_="evidence"),
         _answers(diagnosis, curves),
-        tag("p", f"{span(trajectory)} Taken for a discriminator: {trajectory.why}.", class_="muted"),
+        tag("p", f"{span(trajectory)} A discriminator {recognised(trajectory)}.", class_="muted"),
         *(tag("p", f"Note: {note}.", class_="muted") for note in trajectory.notes),
         class_=f"hero is-{class_}",
     )
@@ -73,7 +74,7 @@ def _answers(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     """Since when, where to go back to, and how far the plateau fell, one beside the other."""
     when, known = since(diagnosis)
     where, checkpoint, why = advice(diagnosis)
-    path = None if checkpoint is None else tag("code", checkpoint, class_="path")
+    path = None if checkpoint is None else tag("code", str(checkpoint), class_="path")
     last, probability = diagnosis.states[-1].best_plateau, diagnosis.probability
     answers = [
         ("Since", when, tag("p", known)),
@@ -144,11 +145,10 @@ def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     words = ("verdict so far", "in layer", "checkpoint")
     heads = [tag("th", name, scope="col", class_="words" if name in words else None) for name in names]
     measured = [dict(zip(curve.steps, curve.values, strict=True)) for curve in curves]
-    paths = [Path(state.checkpoint) for state in diagnosis.states]
     # Where each checkpoint is a folder, the files in them have one name.
-    unique = len({path.name for path in paths}) == len(paths)
+    unique = len({state.checkpoint.location.name for state in diagnosis.states}) == len(diagnosis.states)
     rows = []
-    for state, path in zip(diagnosis.states, paths, strict=True):
+    for state in diagnosis.states:
         cells: list[str] = [
             verdict_sign(state.verdict, state.verdict.value.lower()),
             "–" if state.probability is None else f"{state.probability:.2f}",
@@ -156,13 +156,19 @@ def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
             tag("span", state.best_layer, class_="code words"),
             "–" if state.deficit is None else f"{state.deficit:.3f}",
             *(f"{values[state.step]:.4g}" if state.step in values else "–" for values in measured),
-            tag("span", path.name if unique else f"{path.parent.name}/{path.name}", class_="code words"),
+            tag("span", _short_path(state.checkpoint, unique), class_="code words"),
         ]
         rows.append(tag("tr", tag("th", str(state.step), scope="row"), *(tag("td", cell) for cell in cells)))
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="numbers")
     name = "Every checkpoint as a table"
     on_paper = len(rows) <= MOST_ON_PAPER
     return tag("details", tag("summary", name), scroll_region(name, table), class_="on-paper" if on_paper else None)
+
+
+def _short_path(checkpoint: CheckpointRef, unique: bool) -> str:
+    place = checkpoint.location
+    name = place.name if unique else f"{place.parent.name}/{place.name}"
+    return name if checkpoint.is_present else f"{name} ({checkpoint.state.value})"
 
 
 def _layers(diagnosis: Diagnosis, views: Sequence[LayerView], prefix: str) -> Markup:
@@ -225,7 +231,7 @@ def _legend(diagnosis: Diagnosis) -> Markup:
 
 
 def _skipped(diagnosis: Diagnosis) -> Markup | None:
-    pairs = [(item.name, item.reason) for item in diagnosis.trajectory.skipped]
+    pairs = [(item.name, item.sentence) for item in diagnosis.trajectory.skipped]
     if not pairs:
         return None
     return tag("section", tag("h3", "Skipped tensors"), reason_list(pairs))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
+from spectral_doctor.records import CheckpointRef
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
@@ -46,12 +47,15 @@ def span(trajectory: SpectralTrajectory) -> str:
     return f"{len(steps)} checkpoints, {unit} {steps[0]} to {steps[-1]} (from {trajectory.step_source})."
 
 
-def advice(diagnosis: Diagnosis) -> tuple[str, str | None, str]:
+def advice(diagnosis: Diagnosis) -> tuple[str, CheckpointRef | None, str]:
     """What to do: a heading, the checkpoint it is about, and why."""
     unit = diagnosis.trajectory.step_unit
     if diagnosis.onset is not None and diagnosis.resume_from is not None:
-        why = f"The last healthy checkpoint before the onset at {unit} {diagnosis.onset}."
+        there = "still there " if diagnosis.healthy_is_gone else ""
+        why = f"The last healthy checkpoint {there}before the onset at {unit} {diagnosis.onset}."
         return f"{unit} {diagnosis.last_healthy}", diagnosis.resume_from, why
+    if diagnosis.onset is not None and diagnosis.healthy_is_gone:
+        return "none is left", None, "The healthy checkpoints before the onset are no longer there as they were."
     if diagnosis.onset is not None:
         why = "No healthy checkpoint before the onset is among those given; add earlier ones to find one."
         return "no checkpoint known", None, why

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from spectral_doctor.checkpoints.records import LeftOut, SkippedLayer
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
+from spectral_doctor.records import CheckpointRef, Failure, LeftOut, SeriesId, SkippedLayer, SkipReason
 from spectral_doctor.report.page import render_page
 from spectral_doctor.trajectory.curves import MetricCurve
 from tests.builders import layer_over_steps, series
@@ -82,16 +82,18 @@ def inspection_named(names: tuple[str, ...]) -> tuple[Inspection, tuple[MetricCu
     layers = [layer_over_steps(f"{name}.{index}", [0.97, 0.5, None]) for index, name in enumerate(names)]
     trajectory = replace(
         series(*layers),
-        discriminator=names[0],
+        series=SeriesId(names[0]),
         why=names[1],
         step_unit=names[2],
         step_source=names[4],
-        checkpoints=(names[3], names[0], names[1]),
-        skipped=tuple(SkippedLayer(name, name) for name in names),
+        checkpoints=tuple(CheckpointRef(Path(names[place])) for place in (3, 0, 1)),
+        skipped=tuple(SkippedLayer(name, SkipReason.NO_SPECTRUM, name) for name in names),
         notes=names,
     )
     curve = MetricCurve(names[0], (0, 100), (3.0, 4.0), True, names[1])
-    inspection = Inspection((diagnose(trajectory),), tuple(LeftOut(name, name) for name in names), names)
+    left_out = tuple(LeftOut(name, name) for name in names)
+    failures = tuple(Failure(name, name) for name in names)
+    inspection = Inspection((diagnose(trajectory),), left_out, failures)
     return inspection, (curve,)
 
 
@@ -217,11 +219,17 @@ def test_a_layer_that_is_not_finite_is_said_to_be_so_everywhere() -> None:
 
 def test_what_was_not_examined_is_on_the_page() -> None:
     """Skipped tensors, left out files, failures, thresholds."""
-    trajectory = replace(collapsing().trajectory, skipped=(SkippedLayer("norm.weight", "a normalisation's scale"),))
-    inspection = Inspection((diagnose(trajectory),), (LeftOut("run/log.txt", "text file"),), ("a.pt: cannot be read.",))
+    trajectory = replace(
+        collapsing().trajectory, skipped=(SkippedLayer("norm.weight", SkipReason.SCALE, "a normalisation's scale"),)
+    )
+    failures = (Failure("a.pt", "cannot be read."), Failure("b.pt", "refused."), Failure("c.pt", "cannot be read."))
+    inspection = Inspection((diagnose(trajectory),), (LeftOut("run/log.txt", "text file"),), failures)
     text = shown(render_page(inspection))
     assert "Skipped tensors a normalisation's scale (1) norm.weight" in text
-    assert "Could not be used a.pt: cannot be read. Left out text file (1) run/log.txt" in text
+    assert (
+        "Could not be used 2 files: 'a.pt', 'c.pt': cannot be read. b.pt: refused. Left out text file (1) run/log.txt"
+        in text
+    )
     for sentence in inspection.diagnoses[0].thresholds.sentences():
         assert " ".join(sentence.split()) in text
 

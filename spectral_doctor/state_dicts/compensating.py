@@ -1,0 +1,82 @@
+"""Compensation of the weights that a state dict holds, in place, in whatever form they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from spectral_doctor.arrays import Array
+from spectral_doctor.compensation import Compensated, Compensation, compensate_by
+from spectral_doctor.elements import Values
+from spectral_doctor.errors import WeightError
+from spectral_doctor.records import Kind, SkippedLayer, SkipReason, Spectrum
+from spectral_doctor.spectrum import check_size
+from spectral_doctor.state_dicts.matrices import LayerWeight, StoredLayer, collect_stored
+from spectral_doctor.state_dicts.refolding import store_matrices
+from spectral_doctor.threads import one_blas_thread
+
+Choose = Callable[[LayerWeight, Spectrum], Compensation]
+
+_TREATED = (Kind.CONVOLUTION, Kind.TRANSPOSED, Kind.LINEAR)
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """What a compensation did to one layer: its spectra before and after, and how many values it raised."""
+
+    layer: str
+    before: Spectrum
+    after: Spectrum
+    raised: int
+
+
+def project(
+    tensors: Mapping[str, Array], choose: Choose, *, exclude: Sequence[str] = (), dry_run: bool = False
+) -> tuple[tuple[LayerChange, ...], tuple[SkippedLayer, ...]]:
+    """Compensate a discriminator's stored weights (dotted name → array) in place.
+
+    Linear and convolutional layers of rank 2 and more are treated, each by the compensation that `choose` returns
+    for it and its present spectrum; the others come back as skipped, with the reason. With `dry_run` nothing is
+    written.
+    """
+    stored, skipped = collect_stored(tensors, exclude=exclude)
+    changes: list[LayerChange] = []
+    left = list(skipped)
+    with one_blas_thread():
+        for layer in stored:
+            untreated = _untreated(layer.layers[0])
+            if untreated:
+                left.append(SkippedLayer(layer.stored.layer, SkipReason.UNTREATED, untreated))
+                continue
+            try:
+                changes += _projected(layer, choose, dry_run)
+            except WeightError as error:
+                left.append(SkippedLayer(layer.stored.layer, SkipReason.NO_SPECTRUM, str(error)))
+    return tuple(changes), tuple(left)
+
+
+def treated_layers(stored: Sequence[StoredLayer]) -> tuple[StoredLayer, ...]:
+    """Those of some stored layers that a compensation treats."""
+    return tuple(layer for layer in stored if not _untreated(layer.layers[0]))
+
+
+def _projected(layer: StoredLayer, choose: Choose, dry_run: bool) -> list[LayerChange]:
+    results = [_compensated(item, choose) for item in layer.layers]
+    if not dry_run and any(result.before.values != result.after.values for result in results):
+        store_matrices([result.matrix for result in results], layer)
+    return [
+        LayerChange(item.name, result.before, result.after, result.raised)
+        for item, result in zip(layer.layers, results, strict=True)
+    ]
+
+
+def _compensated(weight: LayerWeight, choose: Choose) -> Compensated[Values]:
+    check_size(weight.matrix_shape)
+    return compensate_by(weight.read(), lambda spectrum: choose(weight, spectrum))
+
+
+def _untreated(weight: LayerWeight) -> str:
+    """Say why a layer is not treated; the empty string where it is."""
+    if weight.kind not in _TREATED:
+        return f"{weight.kind.value}: not treated"
+    return "rank 1: nothing to raise" if min(weight.matrix_shape) < 2 else ""
