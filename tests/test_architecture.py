@@ -52,6 +52,7 @@ WITHOUT_TORCH = (
     "arrays",
     "spectrum",
     "compensation",
+    "evaluation",
     "checkpoints",
     "state_dicts",
     "trajectory",
@@ -64,7 +65,10 @@ WITHOUT_TORCH = (
     "pytest_plugin",
 )
 # Of these not one function may import it either; the others turn live tensors into arrays and back, in functions.
-NEVER_TORCH = ("errors", "records", "diagnosis", "gate", "report", "inspection", "following", "cli", "pytest_plugin")
+NEVER_TORCH = (
+    *("errors", "records", "evaluation", "diagnosis", "gate", "report", "inspection", "following", "cli"),
+    "pytest_plugin",
+)
 
 
 def room_of(module: str) -> str:
