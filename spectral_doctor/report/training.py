@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_line(saved: Saved) -> str:
-    """One line: step, modes and KL with its floor, quality, solid modes, losses, mean logits on real and fake samples."""
+    """One line: step, modes and KL with its floor, quality, solid modes, losses, mean logits on real and fake."""
     parts = []
     if saved.evaluation is not None:
         measured = saved.evaluation
