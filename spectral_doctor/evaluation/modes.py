@@ -28,11 +28,14 @@ class Evaluation:
 
     `solid_modes` do not: a mode is solid when its samples *of high quality* are at least a fifth of its fair
     share, the number of *all* samples times its weight. `covered_modes` are counted alike from samples of any quality.
-    `solid_ceiling` is how many a perfect sampler of as many samples is expected to have.
+    `solid_ceiling` is how many a sampler is expected to have that draws all modes by their weights. Where one sample
+    of high quality makes a mode solid (a thousand modes), it has the quality measured; else, a fifth of the fair share
+    being enough, all its samples are of high quality.
 
-    `high_quality_fraction` is the share of samples of high quality, `real_high_quality` that of real data. Of
-    images there are also `density` and `coverage` in the classifier's features, and its mean `confidence` beside that
-    in real data. `finite` says that all samples are. None is what was not measured.
+    `high_quality_fraction` is the share of samples of high quality (of digits, where they are stacked),
+    `real_high_quality` that of real data. Of images there are also `density` and `coverage` in the classifier's
+    features, and its mean `confidence` beside that in real data. `finite` says that all samples are. None is what was
+    not measured.
     """
 
     samples: int
@@ -99,11 +102,18 @@ def evaluate_mixture(
 
 
 def evaluate_codes(
-    codes: ArrayLike, modes: int, good: ArrayLike | None = None, *, finite: bool = True, **measured: Any
+    codes: ArrayLike,
+    modes: int,
+    good: ArrayLike | None = None,
+    high_quality_fraction: float | None = None,
+    *,
+    finite: bool = True,
+    **measured: Any,
 ) -> Evaluation:
     """Evaluate samples by the mode a classifier put each in: codes (n,), integers from 0 to `modes` − 1.
 
-    `good` (n,) says which samples are of high quality; without it there is neither quality nor a solid mode.
+    `good` (n,) says which samples are of high quality; without it there is neither quality nor a solid mode. The
+    share of high quality is theirs, or the one that is given, where parts of samples have a quality.
     What else was measured of the samples is handed on to the `Evaluation`.
     """
     found = np.asarray(codes)
@@ -112,7 +122,7 @@ def evaluate_codes(
         return _evaluation(counts, None, counts, len(found), shares, finite=finite, **measured)
     mask = np.asarray(good, dtype=bool)
     held = _histogram(found[mask], modes)
-    share = float(mask.mean())
+    share = float(mask.mean()) if high_quality_fraction is None else high_quality_fraction
     return _evaluation(counts, held, counts, len(found), shares, high_quality_fraction=share, finite=finite, **measured)
 
 
@@ -121,26 +131,32 @@ def least_for_solid(samples: int, weight: float) -> int:
     return max(math.ceil(SOLID * samples * weight - 1e-9), 1)
 
 
-def solid_ceiling(samples: int, weights: Sequence[float]) -> float:
-    """How many solid modes a perfect sampler is expected to have: the sum of P(Binomial(n, w) ≥ n·w/5)."""
-    return math.fsum(_chance_of_solid(samples, weight) for weight in weights)
+def solid_ceiling(samples: int, weights: Sequence[float], quality: float = 1.0) -> float:
+    """How many solid modes an even sampler is expected to have: the sum of P(Binomial(n, w) ≥ n·w/5) over weights w.
+
+    Where one sample makes a mode solid, w is multiplied by `quality`: the number of samples of high quality bounds
+    how many modes can be, and not the share that each has of them.
+    """
+    return math.fsum(_chance_of_solid(samples, weight, quality) for weight in weights)
 
 
 @lru_cache(maxsize=4096)
-def _chance_of_solid(samples: int, weight: float) -> float:
-    if weight >= 1:
-        return 1.0
-    below = range(least_for_solid(samples, weight))
-    return 1 - math.fsum(
+def _chance_of_solid(samples: int, weight: float, quality: float) -> float:
+    least = least_for_solid(samples, weight)
+    chance = weight * quality if least == 1 else weight
+    if not 0 < chance < 1:
+        return float(chance >= 1)
+    fewer = math.fsum(
         math.exp(
             math.lgamma(samples + 1)
             - math.lgamma(count + 1)
             - math.lgamma(samples - count + 1)
-            + count * math.log(weight)
-            + (samples - count) * math.log1p(-weight)
+            + count * math.log(chance)
+            + (samples - count) * math.log1p(-chance)
         )
-        for count in below
+        for count in range(least)
     )
+    return max(1 - fewer, 0.0)
 
 
 def _solid(counts: Sequence[int], samples: int, weights: Sequence[float]) -> int:
@@ -180,6 +196,6 @@ def _evaluation(
         counts,
         solid_modes=None if held is None else _solid(held, samples, weights),
         covered_modes=_solid(all_counts, samples, weights),
-        solid_ceiling=solid_ceiling(samples, weights),
+        solid_ceiling=None if held is None else solid_ceiling(samples, weights, sum(held) / samples),
         **measured,
     )

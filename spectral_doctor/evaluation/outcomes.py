@@ -1,12 +1,15 @@
 """What a checkpoint's samples come to, and a whole run: the one rule that corpus, benchmarks and README use.
 
-Two shares are read from an `Evaluation`: *modes*, the solid modes over what a perfect sampler would have, and
-*quality*, the share of samples of high quality over that of real data. Each stands at one of three levels:
+Two shares are read from an `Evaluation`: *modes*, the solid modes over what an even sampler of that quality would
+have, and *quality*, the share of samples of high quality over that of real data. Each stands at a level, and is slow
+to leave it (hysteresis): it rises to a level at one share and falls from it at a lower one.
 
-    modes     MANY from 0.7     FEW up to 0.5
-    quality   GOOD from 0.4     POOR up to 0.1
+    modes     MANY  from 0.7, until below 0.5;    else FEW
+    quality   GOOD  from 0.4, until below 0.25;   FAIR from 0.2, until below 0.1;   else POOR
 
-A share between the two keeps the level of the checkpoint before (hysteresis); without one before, it is BETWEEN.
+A run's first checkpoint has no level to keep: with modes from 0.5 to 0.7 it is UNCLEAR, and of two levels of quality
+it has the lower. Within a run both shares are first the median of three checkpoints, the one that is judged and its
+neighbours (at an end of the run the two next to it): a generator that hops from mode to mode passes between them.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from statistics import median
 
 from spectral_doctor.evaluation.modes import Evaluation
 
-MANY, FEW = 0.7, 0.5
-GOOD, POOR = 0.4, 0.1
+# From which share a level is reached, and below which it is left.
+MANY = (0.7, 0.5)
+GOOD = (0.4, 0.25)
+FAIR = (0.2, 0.1)
 # Standard deviation beside real data's, and distance from real data's centre, as natural logarithms.
 CONSTANT_BELOW = -6.9
 DIVERGED_ABOVE = 1.1
@@ -45,33 +51,36 @@ class Course(Enum):
     NEVER_BETTER = "never better"
 
 
-class _Level(Enum):
-    HIGH = "high"
-    BETWEEN = "between"
-    LOW = "low"
+class _Quality(Enum):
+    GOOD = "good"
+    FAIR = "fair"
+    POOR = "poor"
 
 
 @dataclass(frozen=True)
 class _Standing:
-    """Where a run stands after a checkpoint: the levels of both shares, and whether it has ever been good."""
+    """Where a run stands after a checkpoint: many modes (None: cannot be told), quality, and whether it has learnt."""
 
-    modes: _Level = _Level.BETWEEN
-    quality: _Level = _Level.BETWEEN
+    many: bool | None = None
+    quality: _Quality = _Quality.POOR
     learnt: bool = False
 
 
-def outcomes(evaluations: Sequence[Evaluation]) -> tuple[Outcome, ...]:
+def outcomes(evaluations: Sequence[Evaluation], steps: Sequence[int] = ()) -> tuple[Outcome, ...]:
     """The outcome of every checkpoint of a run, in step order, each by itself and those before it.
 
+    NEVER LEARNT: step 0, whatever its samples look like (an untrained generator may sit in one mode), and poor
+    quality in a run that has not learnt before; it has learnt once quality was good with more than few modes.
     CONSTANT: the samples' standard deviation is under a thousandth of real data's. DIVERGED: samples that are not
-    finite or lie three times as far out as real data, or poor quality where it was good before. NEVER LEARNT:
-    poor quality that never was good. With good quality HEALTHY is many modes and MODES LOST few. IMPRECISE is what
-    lies between in quality; UNCLEAR what lies between in modes. Raises `ValueError` where an evaluation has
-    no solid modes or no quality.
+    finite or lie three times as far out as real data, or poor quality in a run that had learnt. With good quality
+    HEALTHY is many modes and MODES LOST few. IMPRECISE is fair quality, UNCLEAR good quality with modes that cannot
+    be told many or few. Raises `ValueError` where an evaluation has no solid modes or no quality.
     """
-    standing, found = _Standing(), []
-    for evaluation in evaluations:
-        standing = _moved(standing, evaluation)
+    untrained = list(steps[:1]) == [0]
+    judged = evaluations[1:] if untrained else evaluations
+    standing, found = _Standing(), [Outcome.NEVER_LEARNT] if untrained else []
+    for modes, quality, evaluation in zip(*smoothed([shares(item) for item in judged]), judged, strict=True):
+        standing = _moved(standing, modes, quality)
         found.append(_outcome(standing, evaluation))
     return tuple(found)
 
@@ -96,21 +105,28 @@ def course(found: Sequence[Outcome]) -> Course:
 def shares(evaluation: Evaluation) -> tuple[float, float]:
     """Modes and quality of an evaluation, each over what real data would score and at most 1."""
     solid, ceiling, quality = evaluation.solid_modes, evaluation.solid_ceiling, evaluation.high_quality_fraction
-    if solid is None or not ceiling or quality is None:
+    if solid is None or ceiling is None or quality is None:
         raise ValueError("expected an evaluation with solid modes and quality.")
-    return min(solid / ceiling, 1.0), min(quality / (evaluation.real_high_quality or 1.0), 1.0)
+    modes = min(solid / ceiling, 1.0) if solid and ceiling else 0.0
+    return modes, min(quality / (evaluation.real_high_quality or 1.0), 1.0)
 
 
-def _moved(before: _Standing, evaluation: Evaluation) -> _Standing:
-    modes, quality = shares(evaluation)
-    levels = _level(modes, FEW, MANY, before.modes), _level(quality, POOR, GOOD, before.quality)
-    return _Standing(*levels, before.learnt or levels[1] is _Level.HIGH)
+def smoothed(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Modes and quality of a run, each the median of three checkpoints; of fewer, themselves."""
+    columns = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if len(pairs) < 3:
+        return columns
+    starts = [min(max(position - 1, 0), len(pairs) - 3) for position in range(len(pairs))]
+    modes, quality = ([median(column[start : start + 3]) for start in starts] for column in columns)
+    return modes, quality
 
 
-def _level(share: float, low: float, high: float, before: _Level) -> _Level:
-    if share >= high:
-        return _Level.HIGH
-    return _Level.LOW if share <= low else before
+def _moved(before: _Standing, modes: float, share: float) -> _Standing:
+    many = before.many if MANY[1] <= modes < MANY[0] else modes >= MANY[0]
+    good = share >= GOOD[before.quality is _Quality.GOOD]
+    fair = share >= FAIR[before.quality is not _Quality.POOR]
+    quality = _Quality.GOOD if good else _Quality.FAIR if fair else _Quality.POOR
+    return _Standing(many, quality, before.learnt or (good and many is not False))
 
 
 def _outcome(standing: _Standing, evaluation: Evaluation) -> Outcome:
@@ -119,10 +135,8 @@ def _outcome(standing: _Standing, evaluation: Evaluation) -> Outcome:
         return Outcome.DIVERGED
     if spread is not None and spread.relative_deviation is not None and spread.relative_deviation < CONSTANT_BELOW:
         return Outcome.CONSTANT
-    if standing.quality is _Level.LOW:
+    if standing.quality is _Quality.POOR:
         return Outcome.DIVERGED if standing.learnt else Outcome.NEVER_LEARNT
-    if standing.quality is _Level.BETWEEN:
+    if standing.quality is _Quality.FAIR:
         return Outcome.IMPRECISE
-    return {_Level.HIGH: Outcome.HEALTHY, _Level.LOW: Outcome.MODES_LOST, _Level.BETWEEN: Outcome.UNCLEAR}[
-        standing.modes
-    ]
+    return {True: Outcome.HEALTHY, False: Outcome.MODES_LOST, None: Outcome.UNCLEAR}[standing.many]

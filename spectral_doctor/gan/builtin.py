@@ -117,11 +117,12 @@ class StackedDigitsRecipe(ImageRecipe):
 
     def introduction(self) -> str:
         """The classifier's accuracy: what the counted modes can be trusted for."""
-        return f"classifier that counts the modes: accuracy {train_classifier(self._digits)[1]:.1%} on held-out images"
+        accuracy = train_classifier(self._digits.bank)[1]
+        return f"classifier that counts the modes: accuracy {accuracy:.1%} on held-out images"
 
     def evaluate(self, generator: nn.Module) -> Evaluation:
         """Modes, quality and spread of the generator's images, by the classifier and its features."""
-        return digit_judge(self._digits).evaluate(self.sampled(generator), self.settings.latent_dim)
+        return digit_judge(self._digits.bank).evaluate(self.sampled(generator), self.settings.latent_dim)
 
     @property
     def _digits(self) -> StackedDigits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ def _packed(run: dict[str, Any]) -> dict[str, Any]:
         {
             **_short({key: value for key, value in item.items() if key != "spectra"}),
             "spectra": {
-                role: {name: _steps(layer) for name, layer in layers.items()} for role, layers in item["spectra"].items()
+                role: {name: _steps(layer) for name, layer in layers.items()}
+                for role, layers in item["spectra"].items()
             },
         }
         for item in run["checkpoints"]
@@ -58,7 +59,7 @@ def _steps(layer: list[Any] | None) -> list[Any] | None:
     if layer is None:
         return None
     sigma, values = layer
-    return [sigma, [one - two for one, two in zip(values, values[1:], strict=False)]]
+    return [sigma, [one - two for one, two in pairwise(values)]]
 
 
 def _short(value: Any) -> Any:

@@ -1,79 +1,113 @@
 """What the runs of the second corpus are: drawn settings, decided by (seed, index) alone.
 
-Half of the runs, the even ones, have spectral norm. A third of the mixtures are stretched, shifted or of unequal
-weights. `hard` runs are driven fast or with momentum: at gentle rates nearly all stay healthy.
+Half of the runs, the even ones, have spectral norm. Mixtures have modes of several widths; two fifths of them are
+stretched, shifted or of unequal weights. Images have one digit or two. Over half of the runs have two phases: after the
+first the rates change, for good. So many learn first and then lose modes, which with constant settings few short runs
+do.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-KINDS = {"mixture": 7, "image": 3}
+KINDS = {"ring": 11, "grid": 2, "digits": 4, "glyphs": 3}
 CHECKPOINTS = 20
 
 
 @dataclass(frozen=True)
 class Draw:
-    """A run before it is trained: its recipe, what of the recipe's settings is changed, its seed, where it is from."""
+    """A run before it is trained: recipe, what of its settings is changed, seed; what changes `later`, after a step."""
 
     recipe: str
     changes: dict[str, str]
     seed: int
     origin: str
+    later: dict[str, str] = field(default_factory=dict)
+    after: int = 0
 
 
 def drawn(seed: int, index: int) -> Draw:
     """The run of an index; another `seed` draws another corpus."""
     source = random.Random(f"corpus 2/{seed}/{index}")
     kind = source.choices(list(KINDS), list(KINDS.values()))[0]
-    recipe, chosen = (_mixture if kind == "mixture" else _image)(source)
-    chosen["spectral_norm"] = index % 2 == 0
-    chosen["save_every"] = int(str(chosen["steps"])) // CHECKPOINTS
-    return Draw(recipe, {key: str(value) for key, value in chosen.items()}, 10_000 * seed + index, kind)
+    normalised = index % 2 == 0
+    # In so few steps no grid learns well enough to lose anything.
+    phased = source.random() < 0.62 and kind != "grid"
+    make = _mixture if kind in ("ring", "grid") else _image
+    chosen = make(source, kind, normalised, phased)
+    steps = int(str(chosen["steps"]))
+    chosen |= {"spectral_norm": normalised, "save_every": steps // CHECKPOINTS}
+    later = _later(source, kind, chosen) if phased else {}
+    after = round(source.uniform(0.45, 0.65) * CHECKPOINTS) * (steps // CHECKPOINTS) if later else 0
+    recipe = {"digits": "stacked-digits", "glyphs": "stacked-glyphs"}.get(kind, kind)
+    texts = [{key: str(value) for key, value in changes.items()} for changes in (chosen, later)]
+    return Draw(recipe, texts[0], 10_000 * seed + index, kind, texts[1], after)
 
 
-def _mixture(source: random.Random) -> tuple[str, dict[str, object]]:
-    recipe = source.choice(("ring", "ring", "grid"))
-    rate = 10 ** source.uniform(-3.4, -1.9)
+def _mixture(source: random.Random, kind: str, normalised: bool, phased: bool) -> dict[str, object]:
+    slowest, fastest = (-2.6, -2.1) if normalised else (-2.5, -1.9)
+    rate = 10 ** source.uniform(slowest if phased else slowest - 0.4, fastest)
+    narrow, wide = (0.01, 0.05) if kind == "ring" else (0.05, 0.12)
     chosen: dict[str, object] = {
-        "discriminator_channels": source.choice((16, 32, 64, 128)),
-        "generator_channels": source.choice((32, 64, 128)),
-        "latent_dim": source.choice((2, 8, 32)),
-        "batch_size": source.choice((32, 64, 128)),
-        "steps": source.choice((3000, 4000, 6000)),
-        **_driven(source, rate),
+        "standard_deviation": wide if phased else source.choice((narrow, wide, wide, wide)),
+        "discriminator_channels": source.choice((16, 32, 64, 64, 128)),
+        "generator_channels": source.choice((32, 64, 64, 128)),
+        "latent_dim": source.choice((2, 8, 8, 32)),
+        "batch_size": source.choice((32, 64, 64, 128)),
+        "steps": 3000 if kind == "ring" else 4000,
+        "r1": source.choice((0.0, 0.0, 0.1)) * (1 if kind == "ring" else 16),
+        **_driven(source, rate, phased, normalised),
     }
-    geometry = source.choice(("", "", "stretch", "shift", "imbalance"))
+    geometry = source.choice(("", "", "", "stretch", "shift", "imbalance"))
     if geometry == "stretch":
-        chosen["stretch"] = source.choice((2.0, 4.0, 8.0))
+        chosen["stretch"] = source.choice((2.0, 4.0) if phased else (2.0, 4.0, 8.0))
     elif geometry == "shift":
-        chosen["shift"] = source.choice((1.0, 3.0))
+        chosen["shift"] = source.choice((0.5, 1.0) if phased else (0.5, 1.0, 2.0))
     elif geometry:
-        chosen["imbalance"] = source.choice((3.0, 10.0))
-    return recipe, chosen
+        chosen["imbalance"] = source.choice((2.0, 3.0) if phased else (3.0, 10.0, 20.0))
+    return chosen
 
 
-def _image(source: random.Random) -> tuple[str, dict[str, object]]:
-    return source.choice(("stacked-glyphs", "stacked-digits")), {
-        "network": source.choice(("resnet", "cnn", "cnn", "dcgan")),
-        "discriminator_channels": source.choice((4, 8, 12, 16)),
+def _image(source: random.Random, kind: str, normalised: bool, phased: bool) -> dict[str, object]:
+    return {
+        "network": source.choice(("resnet", "cnn", "dcgan", "dcgan")),
+        "discriminator_channels": source.choice((8, 12, 16) if phased else (4, 8, 12, 16)),
         "generator_channels": source.choice((16, 24)),
         "latent_dim": source.choice((8, 16, 64)),
         "batch_size": 32,
-        "steps": 800,
+        "steps": 600,
         "samples": 1500,
-        **_driven(source, 10 ** source.uniform(-3.5, -1.6)),
+        "stack": 1 if phased else source.choice((1, 1, 1, 2)),
+        **_driven(source, 10 ** source.uniform(-3.2, -2.3 if phased else -1.8), phased, False),
     }
 
 
-def _driven(source: random.Random, rate: float) -> dict[str, object]:
-    ratio = source.choice((0.2, 0.5, 1.0, 1.0, 2.0))
+def _driven(source: random.Random, rate: float, phased: bool, slow: bool) -> dict[str, object]:
+    """Loss, rates and momentum: the discriminator's rate, and the generator's from a fifth of it to five times."""
+    learning = (0.2, 0.33, 0.5) if slow else (0.5, 1.0, 1.0)
+    ratio = source.choice(learning if phased else (*learning, 1.0, 2.0, 5.0))
     return {
         "loss": source.choice(("hinge", "logistic", "logistic", "least-squares")),
         "learning_rate_discriminator": round(rate, 6),
         "learning_rate_generator": round(rate * ratio, 6),
-        "beta1": source.choice((0.0, 0.5, 0.5, 0.9)),
-        "beta2": source.choice((0.9, 0.999, 0.999)),
-        "n_dis": source.choice((1, 1, 1, 2)),
+        "beta1": source.choice((0.0, 0.0, 0.5) if phased else (0.0, 0.0, 0.5, 0.5, 0.9)),
+        "beta2": source.choice((0.9, 0.99, 0.999)),
+        "n_dis": 1,
+    }
+
+
+def _later(source: random.Random, kind: str, chosen: dict[str, object]) -> dict[str, object]:
+    """What changes for good: the generator hurries, in one run of five both networks do, without a penalty any more."""
+    hurried = {
+        ("ring", False): (0.02, 0.03, 0.04),
+        ("ring", True): (0.01, 0.015, 0.02, 0.03),
+        ("image", False): (0.02, 0.04, 0.08),
+        ("image", True): (0.04, 0.08, 0.12),
+    }[kind if kind == "ring" else "image", bool(chosen["spectral_norm"])]
+    discriminator = float(str(chosen["learning_rate_discriminator"]))
+    return {
+        "learning_rate_generator": source.choice(hurried),
+        "learning_rate_discriminator": round(discriminator * source.choice((1, 1, 1, 1, 3)), 6),
+        "r1": 0.0,
     }

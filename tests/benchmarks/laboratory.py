@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -33,7 +36,7 @@ from spectral_doctor.evaluation import Evaluation, course, outcomes
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
-from spectral_doctor.training.records import Saved
+from spectral_doctor.training.records import Saved, StepLosses
 from spectral_doctor.training.state import TrainingState
 from spectral_doctor.trajectory.monitor import SpectralMonitor
 from spectral_doctor.trajectory.records import LayerSpectrum
@@ -45,6 +48,7 @@ def train_run(draw: Draw, index: int, folder: Path) -> dict[str, Any]:
     """Train one run in a temporary folder and write its JSON."""
     torch.set_num_threads(1)
     recipe = RECIPES[draw.recipe].build(RECIPES[draw.recipe].settings.changed(draw.changes))
+    settings = asdict(recipe.settings)
     state = TrainingState.fresh(recipe, draw.seed)
     generator = SpectralMonitor(state.generator)
     checkpoints: list[dict[str, Any]] = []
@@ -67,8 +71,12 @@ def train_run(draw: Draw, index: int, folder: Path) -> dict[str, Any]:
             }
         )
 
+    def change(step: int, _: StepLosses) -> None:
+        if draw.later and step == draw.after:
+            change_settings(state, draw.later)
+
     with tempfile.TemporaryDirectory() as temporary:
-        outcome = train(state, RunFolder(Path(temporary), keep=1), keep)
+        outcome = train(state, RunFolder(Path(temporary), keep=1), keep, change)
     if outcome.signal:
         raise SystemExit(128 + outcome.signal)  # a run that was cut short is not written
     run = {
@@ -77,12 +85,24 @@ def train_run(draw: Draw, index: int, folder: Path) -> dict[str, Any]:
         "origin": draw.origin,
         "seed": draw.seed,
         "fault": outcome.fault,
-        "settings": asdict(recipe.settings),
+        "settings": settings,
+        "later": {"after": draw.after, **draw.later} if draw.later else None,
         "layers": layers,
         "checkpoints": checkpoints,
     }
     write(folder / f"run-{index:03d}.json", json.dumps(run, separators=(",", ":")))
     return run
+
+
+def change_settings(state: TrainingState, changes: dict[str, str]) -> None:
+    """Go on with other settings: those that a step reads, and the optimizers' rates."""
+    settings = state.recipe.settings = state.recipe.settings.changed(changes)
+    for optimizer, rate in (
+        (state.generator_optimizer, settings.learning_rate_generator),
+        (state.discriminator_optimizer, settings.learning_rate_discriminator),
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
 
 
 def shape_of(layer: LayerSpectrum) -> list[Any]:
@@ -123,7 +143,7 @@ def optimizer_statistics(network: nn.Module, optimizer: Optimizer) -> dict[str, 
         moments[parameter.ndim == 1].append(variance.flatten())
         values[parameter.ndim == 1].append(parameter.square().flatten())
     return {
-        "signal": (mean_square / max(square, 1e-30)) ** 0.5,
+        "signal": math.sqrt(mean_square / max(square, 1e-30)),
         "bias": _ratio(values),
         "bias_gradient": _ratio(moments),
     }
@@ -133,7 +153,7 @@ def _ratio(squares: dict[bool, list[torch.Tensor]]) -> float:
     if not squares[True] or not squares[False]:
         return 0.0
     biases, weights = (float(torch.cat(squares[one]).double().mean()) for one in (True, False))
-    return (biases / max(weights, 1e-30)) ** 0.5
+    return math.sqrt(biases / max(weights, 1e-30))
 
 
 def write(path: Path, text: str) -> None:
@@ -145,7 +165,10 @@ def write(path: Path, text: str) -> None:
 
 def verdicts(run: dict[str, Any]) -> tuple[list[str], str]:
     """The outcome of every checkpoint of a run, and its course."""
-    found = outcomes([Evaluation.read(item["evaluation"]) for item in run["checkpoints"]])
+    found = outcomes(
+        [Evaluation.read(item["evaluation"]) for item in run["checkpoints"]],
+        [item["step"] for item in run["checkpoints"]],
+    )
     return [one.value for one in found], course(found).value
 
 
@@ -179,21 +202,25 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     paths = [arguments.output / f"run-{index:03d}.json" for index in range(arguments.runs)]
     missing = [index for index in range(arguments.first, arguments.runs) if not paths[index].exists()]
-    with ProcessPoolExecutor(arguments.processes) as pool:
+    # One thread a process, also in NumPy's BLAS, which reads this when it is imported.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
         started = time.monotonic()
         waiting = {pool.submit(train_run, drawn(arguments.seed, index), index, arguments.output) for index in missing}
         for done, future in enumerate(as_completed(waiting), start=1):
             run = future.result()
             labels, way = verdicts(run)
             since = time.monotonic() - started
-            print(f"{done}/{len(missing)} {since:.0f}s run {run['run']} {run['recipe']}: {labels[-1]}, {way}", flush=True)
+            print(
+                f"{done}/{len(missing)} {since:.0f}s run {run['run']} {run['recipe']}: {labels[-1]}, {way}", flush=True
+            )
     if arguments.pack:
         pack([json.loads(path.read_text(encoding="utf-8")) for path in paths], arguments.pack)
         runs = read_corpus(arguments.pack)
     else:
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
-    found = [verdicts(run) for run in runs]
-    ends, ways = Counter(labels[-1] for labels, _ in found), Counter(way for _, way in found)
+    judged = [verdicts(run) for run in runs]
+    ends, ways = Counter(labels[-1] for labels, _ in judged), Counter(way for _, way in judged)
     print(json.dumps({"runs": len(runs), "seed": arguments.seed, "outcomes": dict(ends), "courses": dict(ways)}))
 
 

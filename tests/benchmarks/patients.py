@@ -48,7 +48,8 @@ def train_run(name: str, seed: int, path: Path) -> dict[str, Any]:
         outcome = train(state, RunFolder(Path(temporary), keep=1), keep)
         if outcome.signal:
             raise SystemExit(128 + outcome.signal)  # a run that was cut short is not written
-    found = outcomes([item.evaluation for item in saved if item.evaluation is not None])
+    steps = [item.step for item in saved if item.evaluation is not None]
+    found = outcomes([item.evaluation for item in saved if item.evaluation is not None], steps)
     run = {
         "patient": name,
         "seed": seed,
