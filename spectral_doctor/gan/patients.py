@@ -58,6 +58,16 @@ _DIGIT: dict[str, Any] = {
     "samples": 2500,
     "restart_at": 600,
 }
+# Digits in fonts, twenty images of each: no extra is needed, and they are learnt within 250 steps.
+_GLYPH: dict[str, Any] = {
+    **_DIGIT,
+    "images_per_digit": 20,
+    "discriminator_channels": 16,
+    "generator_channels": 16,
+    "steps": 500,
+    "save_every": 50,
+    "restart_at": 250,
+}
 _PATIENTS = (
     _patient(
         "ring-fast-generator",
@@ -68,6 +78,37 @@ _PATIENTS = (
         **_RING,
         restart_generator=10.0,
         restart_discriminator=0.1,
+    ),
+    _patient(
+        "grid-fast-generator",
+        "grid",
+        "the generator's rate restarts at 20 times, the discriminator's is decayed to a tenth",
+        True,
+        False,
+        **{**_RING, "standard_deviation": 0.2},
+        restart_generator=20.0,
+        restart_discriminator=0.1,
+    ),
+    _patient(
+        "small-start-resnet",
+        "stacked-glyphs",
+        "a generator from 2×2; its rate restarts at 20 times, the discriminator's is decayed to a tenth",
+        True,
+        False,
+        **{**_GLYPH, "generator_channels": 32},
+        start_side=2,
+        restart_generator=20.0,
+        restart_discriminator=0.1,
+    ),
+    _patient(
+        "narrow-resnet",
+        "stacked-digits",
+        "a spectrally normalised ResNet of 4 channels resumed with rates 10 and 5 times too high",
+        True,
+        True,
+        **_DIGIT,
+        restart_generator=10.0,
+        restart_discriminator=5.0,
     ),
     _patient(
         "narrow-cnn",
