@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Values = NDArray[Any]
 
+# Entries within this of the largest are as large.
+TIED = 1 - 1e-6
+
 
 @dataclass(frozen=True)
 class ElementType:
@@ -50,6 +53,22 @@ class ElementType:
     def elements(self, values: Values) -> Values:
         """Values rounded to this type, as raw elements; to nearest, ties to even, as IEEE 754 has it."""
         return values.astype(self.raw) if self.encode is None else self.encode(values)
+
+
+def tied_at_bound(values: Values) -> float:
+    """The share of entries of a matrix of real numbers that are as large as the largest, apart from that one."""
+    if values.dtype.kind != "f":
+        return 0.0
+    # Only rows that reach the bound are looked through: where nothing was clipped they are one or two.
+    rows = values if values.shape[0] <= values.shape[1] else values.T
+    highest, lowest = rows.max(axis=1), rows.min(axis=1)
+    largest = max(float(highest.max()), -float(lowest.min()))
+    if not 0.0 < largest < math.inf:
+        return 0.0
+    limit = largest * TIED
+    reaching = np.flatnonzero((highest >= limit) | (lowest <= -limit))
+    ties = sum(int(np.count_nonzero((rows[row] >= limit) | (rows[row] <= -limit))) for row in reaching)
+    return (ties - 1) / values.size
 
 
 def _from_bfloat16(raw: Values) -> Values:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from spectral_doctor.checkpoints.discovery import find_candidates
@@ -24,12 +25,19 @@ from spectral_doctor.errors import (
 )
 from spectral_doctor.records import Failure, LeftOut
 from spectral_doctor.state_dicts.loading import load_checkpoint
-from spectral_doctor.trajectory.examining import examine
+from spectral_doctor.threads import Crew, crew
+from spectral_doctor.trajectory.cache import SpectraCache
+from spectral_doctor.trajectory.cached_outcome import Outcome
+from spectral_doctor.trajectory.examining import begin
 from spectral_doctor.trajectory.history import read_history
+from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
 from spectral_doctor.trajectory.series import build_trajectories
 
 Progress = Callable[[int, int, str], None]
+
+# How many checkpoints are begun before the one that is waited for: no core idles between two files.
+_AHEAD = 1
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,13 @@ def inspect_paths(
     step: str | re.Pattern[str] | None = None,
     thresholds: Thresholds | None = None,
     progress: Progress | None = None,
+    cache: SpectraCache | None = None,
 ) -> Inspection:
     """Examine files, folders and patterns (one, or several), and diagnose every discriminator's series found in them.
 
-    One layer is in memory at a time. `step` is a regular expression whose first group is the step in a path, where
-    names alone do not tell. `progress(done, total, name)` is called before each file.
+    One layer a core is in memory at a time. `step` is a regular expression whose first group is the step in a path,
+    where names alone do not tell. `progress(done, total, name)` is called before each file. With a `cache`, what was
+    examined before is not decomposed again.
 
     Raises `UsageError` (a missing path, a `discriminator` key no file has, a `step` without a group),
     `CheckpointError` where every file is unreadable or refused, and `NothingToExamine`.
@@ -64,55 +74,110 @@ def inspect_paths(
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     pattern = step_pattern(step) if isinstance(step, str) else step
     candidates = find_candidates(given)
-    found = _Found(list(candidates.left_out), list(candidates.failures))
-    found.examine(candidates.checkpoints, discriminator, exclude, progress)
-    series = list(build_trajectories((item for item in found.examinations if item.layers), pattern))
-    series += found.from_histories(candidates.histories)
-    errors = [*found.errors, *(_without_layers(item) for item in found.examinations if not item.layers)]
+    files = _examined(candidates.checkpoints, _Asked(discriminator, tuple(exclude), cache), progress)
+    files += [examine_history(history) for history in candidates.histories]
+    return concluded(given, candidates.left_out, candidates.failures, files, step=pattern, thresholds=thresholds)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one file gave: its networks' spectra or a history's series, what in it was left out, or the error."""
+
+    name: str
+    examinations: tuple[Examination, ...] = ()
+    series: tuple[SpectralTrajectory, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    error: DoctorError | None = None
+
+
+def examine_file(candidate: Candidate, discriminator: str | None = None, exclude: Sequence[str] = ()) -> Findings:
+    """Examine one checkpoint; an error is what was found, and ends nothing."""
+    return _examined([candidate], _Asked(discriminator, tuple(exclude), None), None)[0]
+
+
+def examine_history(history: Path) -> Findings:
+    """The series that a history holds, or the error that it cannot be read."""
+    try:
+        return Findings(str(history), series=tuple(item for item in read_history(history) if item.layers))
+    except CheckpointError as error:
+        return Findings(str(history), error=error)
+
+
+def concluded(
+    paths: Sequence[Path | str],
+    left_out: Sequence[LeftOut],
+    failures: Sequence[tuple[str, DoctorError]],
+    files: Sequence[Findings],
+    *,
+    step: re.Pattern[str] | None = None,
+    thresholds: Thresholds | None = None,
+) -> Inspection:
+    """Diagnose what the files gave, in their order; `left_out` and `failures` are what was no checkpoint to open.
+
+    Raises `UsageError`, `CheckpointError` or `NothingToExamine` where there is no series.
+    """
+    examinations = [item for file in files for item in file.examinations]
+    series = list(build_trajectories((item for item in examinations if item.layers), step))
+    series += [item for file in files for item in file.series]
+    beside = [*left_out, *(item for file in files for item in file.left_out)]
+    errors = [*failures, *((file.name, file.error) for file in files if file.error is not None)]
+    errors += [_without_layers(item) for item in examinations if not item.layers]
     if not series:
-        raise _worst([error for _, error in errors]) or no_checkpoints(given, found.left_out)
+        raise _worst([error for _, error in errors]) or no_checkpoints(paths, beside)
     return Inspection(
         diagnoses=tuple(diagnose(item, thresholds) for item in series),
-        left_out=(*found.left_out, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
+        left_out=(*beside, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
         failures=tuple(failure_of(error) for _, error in errors if not _is_quiet(error)),
     )
 
 
-@dataclass
-class _Found:
-    """What has been examined so far, and what could not be."""
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be examined in every checkpoint, and what is known of it."""
 
-    left_out: list[LeftOut]
-    errors: list[tuple[str, DoctorError]]
-    examinations: list[Examination] = field(default_factory=list)
+    discriminator: str | None
+    exclude: tuple[str, ...]
+    cache: SpectraCache | None
 
-    def examine(
-        self,
-        checkpoints: Sequence[Candidate],
-        discriminator: str | None,
-        exclude: Sequence[str],
-        progress: Progress | None,
-    ) -> None:
-        """Examine one checkpoint after the other; an error keeps its file's name and ends nothing."""
+    def begin(self, candidate: Candidate, workers: Crew) -> Callable[[], Outcome]:
+        """Begin with a checkpoint; what is returned waits for it, and raises the error that there was."""
+        try:
+            recollection = None
+            if self.cache is not None:
+                recollection = Recollection(self.cache, candidate, (self.discriminator, self.exclude))
+                known = recollection.recalled()
+                if known is not None:
+                    return lambda: known
+            checkpoint = load_checkpoint(candidate, discriminator=self.discriminator, exclude=self.exclude)
+            wait = begin(checkpoint, workers, recollection)
+        except DoctorError as error:
+            return partial(_raise, error)
+        return lambda: (wait(), checkpoint.left_out)
+
+
+def _examined(checkpoints: Sequence[Candidate], asked: _Asked, progress: Progress | None) -> list[Findings]:
+    """Examine one checkpoint after the other, the next begun before the last is done; an error ends nothing."""
+    files: list[Findings] = []
+    with crew() as workers:
+        begun: deque[tuple[Candidate, Callable[[], Outcome]]] = deque()
         for done, candidate in enumerate(checkpoints):
             if progress is not None:
                 progress(done, len(checkpoints), candidate.ref.name)
-            try:
-                checkpoint = load_checkpoint(candidate, discriminator=discriminator, exclude=exclude)
-                self.examinations += examine(checkpoint)
-                self.left_out += [replace(item, name=f"{candidate.ref}: {item.name}") for item in checkpoint.left_out]
-            except DoctorError as error:
-                self.errors.append((str(candidate.ref), error))
+            begun.append((candidate, asked.begin(candidate, workers)))
+            if len(begun) > _AHEAD:
+                files.append(_findings(*begun.popleft()))
+        while begun:
+            files.append(_findings(*begun.popleft()))
+    return files
 
-    def from_histories(self, histories: Sequence[Path]) -> list[SpectralTrajectory]:
-        """The series that histories hold."""
-        series: list[SpectralTrajectory] = []
-        for history in histories:
-            try:
-                series += [item for item in read_history(history) if item.layers]
-            except CheckpointError as error:
-                self.errors.append((str(history), error))
-        return series
+
+def _findings(candidate: Candidate, wait: Callable[[], Outcome]) -> Findings:
+    name = str(candidate.ref)
+    try:
+        examinations, left_out = wait()
+    except DoctorError as error:
+        return Findings(name, error=error)
+    return Findings(name, examinations, left_out=tuple(replace(item, name=f"{name}: {item.name}") for item in left_out))
 
 
 def no_checkpoints(paths: Sequence[Path | str], left_out: Sequence[LeftOut]) -> NoCheckpoints:
@@ -124,6 +189,10 @@ def no_checkpoints(paths: Sequence[Path | str], left_out: Sequence[LeftOut]) -> 
 def failure_of(error: DoctorError) -> Failure:
     """A file that could not be used, its name apart from the reason, which other files may share."""
     return Failure(error.path, error.reason) if isinstance(error, CheckpointError) else Failure("", str(error))
+
+
+def _raise(error: DoctorError) -> Outcome:
+    raise error
 
 
 def _without_layers(item: Examination) -> tuple[str, NoWeights]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_doctor.arrays import LARGEST_DENSE, Array, Live, values_of
-from spectral_doctor.elements import Values
+from spectral_doctor.elements import Values, tied_at_bound
 from spectral_doctor.errors import NonFiniteWeight, WeightError
 from spectral_doctor.records import Spectrum
 from spectral_doctor.threads import one_blas_thread, side_by_side
@@ -28,7 +28,6 @@ LARGEST_SHORT_SIDE = 16_384
 SMALLEST_TRACE, LARGEST_TRACE = 1e-200, 1e200
 # A block of the long side is widened at a time: 32 MiB, or 1024 columns where those are more.
 BLOCK_NUMEL, BLOCK_COLUMNS = 2**22, 1024
-TIED = 1 - 1e-6
 
 
 @dataclass(frozen=True)
@@ -62,20 +61,34 @@ class Readable(Protocol):
         ...
 
 
+ReadableT = TypeVar("ReadableT", bound=Readable)
+
+
 def spectra_of(matrices: Sequence[Readable]) -> list[Measured | WeightError]:
     """Measure many weight matrices side by side, the largest first; a `WeightError` stands in its matrix' place.
 
     Each is read when its turn comes and let go after it. The results do not depend on how many run at once.
     """
+    return side_by_side(measured_readable, matrices, work_of)
 
-    def one(matrix: Readable) -> Measured | WeightError:
-        try:
-            check_size(matrix.matrix_shape)
-            return measured(matrix.read(), coarse=matrix.coarse)
-        except WeightError as error:
-            return error
 
-    return side_by_side(one, matrices, lambda matrix: math.prod(matrix.matrix_shape) * min(matrix.matrix_shape))
+def measured_readable(matrix: Readable) -> Measured | WeightError:
+    """Read a matrix and measure it, as `measured_by` has it."""
+    return measured_by(lambda item: measured(item.read(), coarse=item.coarse), matrix)
+
+
+def measured_by(measure: Callable[[ReadableT], Measured], matrix: ReadableT) -> Measured | WeightError:
+    """What a measure says of a matrix; of one that is too large, or has no spectrum at all, its error."""
+    try:
+        check_size(matrix.matrix_shape)
+        return measure(matrix)
+    except WeightError as error:
+        return error
+
+
+def work_of(matrix: Readable) -> int:
+    """About how many multiplications the spectrum of a matrix takes: m·n·min(m, n)."""
+    return math.prod(matrix.matrix_shape) * min(matrix.matrix_shape)
 
 
 def measured(matrix: Weight, *, coarse: bool | None = None) -> Measured:
@@ -89,7 +102,7 @@ def measured(matrix: Weight, *, coarse: bool | None = None) -> Measured:
         sigma = _singular_values(values)
     except NonFiniteWeight as error:
         return Measured(None, error.count)
-    return Measured(Spectrum(tuple(sigma.tolist())), at_bound=0.0 if few else _share_at_bound(values))
+    return Measured(Spectrum(tuple(sigma.tolist())), at_bound=0.0 if few else tied_at_bound(values))
 
 
 def weight_matrices(weight: Weight, *, output_axis: int = 0, groups: int = 1) -> tuple[Values, ...]:
@@ -195,7 +208,7 @@ def share_at_bound(matrix: Weight) -> float:
     if math.prod(matrix.shape) == 0 or _is_coarse(matrix):
         return 0.0
     try:
-        return _share_at_bound(values_of(matrix))
+        return tied_at_bound(values_of(matrix))
     except WeightError:
         return 0.0
 
@@ -209,19 +222,6 @@ def _is_coarse(matrix: Weight) -> bool:
     if isinstance(matrix, np.ndarray):
         return matrix.dtype.itemsize < 2
     return (matrix if isinstance(matrix, Array) else Live(matrix)).coarse
-
-
-def _share_at_bound(values: Values) -> float:
-    if values.dtype.kind != "f":
-        return 0.0
-    largest = max(float(values.max()), -float(values.min()))
-    if not 0.0 < largest < math.inf:
-        return 0.0
-    limit = largest * TIED
-    ties = sum(
-        int(np.count_nonzero(block >= limit)) + int(np.count_nonzero(block <= -limit)) for block in _blocks(values)
-    )
-    return (ties - 1) / values.size
 
 
 def _checked(matrix: Weight) -> Values:

@@ -22,14 +22,23 @@ Result = TypeVar("Result")
 
 # Below this much work in all (multiplications), starting threads costs more than they give.
 LEAST_WORK = 2e7
+_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def width() -> int:
     """How many cores this process may use."""
+    if _limit.alone:
+        return 1
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         return os.cpu_count() or 1
+
+
+def keep_to_one_core() -> None:
+    """Work on one core from now on, for other processes work beside this one; best called before NumPy is loaded."""
+    os.environ.update(dict.fromkeys(_POOLS, "1"))
+    _limit.alone = True
 
 
 @contextmanager
@@ -49,15 +58,53 @@ def side_by_side(
     function: Callable[[Item], Result], items: Sequence[Item], work: Callable[[Item], float]
 ) -> list[Result]:
     """`function` of every item, in their order; the largest `work` is begun first, each on one BLAS thread."""
-    sizes = [work(item) for item in items]
-    threads = min(width(), len(items))
-    with one_blas_thread():
-        if threads < 2 or sum(sizes) < LEAST_WORK:
+    with crew() as workers:
+        if len(items) < 2:
             return [function(item) for item in items]
-        order = sorted(range(len(items)), key=lambda position: -sizes[position])
-        with ThreadPoolExecutor(threads, "spectra", _limit.enter_worker) as pool:
-            pending = {position: pool.submit(function, items[position]) for position in order}
-            return [pending[position].result() for position in range(len(items))]
+        return workers.begin(function, items, work)()
+
+
+@contextmanager
+def crew() -> Iterator[Crew]:
+    """Workers, one for each core, for several batches in turn: the next is begun while the last of one still run.
+
+    What has not been begun when the block is left, as by an error, is never begun.
+    """
+    with one_blas_thread():
+        made = Crew()
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+class Crew:
+    """Threads that take items in the order in which batches were begun, of each batch the largest first."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    def begin(
+        self, function: Callable[[Item], Result], items: Sequence[Item], work: Callable[[Item], float]
+    ) -> Callable[[], list[Result]]:
+        """Begin a batch; what is returned waits for it and gives the results in the order of the items.
+
+        It raises what `function` raised for the first item that did. Little work is done only then, in the caller's
+        own thread.
+        """
+        sizes = [work(item) for item in items]
+        if width() < 2 or sum(sizes) < LEAST_WORK:
+            return lambda: [function(item) for item in items]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(width(), "spectra", _limit.enter_worker)
+        pool, order = self._pool, sorted(range(len(items)), key=lambda position: -sizes[position])
+        pending = {position: pool.submit(function, items[position]) for position in order}
+        return lambda: [pending[position].result() for position in range(len(items))]
+
+    def close(self) -> None:
+        """Drop what has not been begun, and wait for what has."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 class _Limit:
@@ -67,6 +114,7 @@ class _Limit:
         self._lock = Lock()
         self._inside = 0
         self._before: list[int] = []
+        self.alone = False
 
     def enter(self) -> None:
         with self._lock:

@@ -23,6 +23,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("parametrizations", "trajectory", "gan"),
     ("diagnosis", "veegan"),
     ("inspection", "training"),
+    ("scaling",),
     ("treatment", "lightning", "gate", "following"),
     ("report",),
     ("cli", "pytest_plugin"),
@@ -34,6 +35,8 @@ THIRD_PARTIES = {
     "msgpack": ("checkpoints",),
     "onnx": ("checkpoints",),
     "threadpoolctl": ("threads",),
+    "distributed": ("scaling",),
+    "pyarrow": ("scaling",),
     "typer": ("cli",),
     "rich": ("cli", "report"),
     "pytorch_lightning": ("lightning",),
@@ -58,6 +61,7 @@ WITHOUT_TORCH = (
     "trajectory",
     "diagnosis",
     "inspection",
+    "scaling",
     "gate",
     "following",
     "report",
@@ -66,7 +70,7 @@ WITHOUT_TORCH = (
 )
 # Of these not one function may import it either; the others turn live tensors into arrays and back, in functions.
 NEVER_TORCH = (
-    *("errors", "records", "evaluation", "diagnosis", "gate", "report", "inspection", "following", "cli"),
+    *("errors", "records", "evaluation", "diagnosis", "gate", "report", "inspection", "scaling", "following", "cli"),
     "pytest_plugin",
 )
 

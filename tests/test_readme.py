@@ -92,7 +92,7 @@ def test_every_exit_code_is_in_the_table() -> None:
 
 def test_every_verb_in_readme_exists() -> None:
     """`spectral-doctor VERB` in a code block is a verb of the tool."""
-    names = {"inspect", "fix", "train", "recipes", "check", "rule", "watch"}
+    names = {"inspect", "fix", "train", "recipes", "check", "rule", "watch", "merge"}
     for command, _ in transcripts():
         for verb in re.findall(r"^spectral-doctor ([a-z]+)", command):
             assert verb in names

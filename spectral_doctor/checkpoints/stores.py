@@ -208,12 +208,28 @@ class LocalFolder(Store):
         return path.stat().st_size if path.is_file() else None
 
 
-class Within(Source):
-    """A stretch of a file as a file of its own: a PyTorch file in a shard, an array in a pickle."""
+class Inner(Source):
+    """Bytes of another source as a source of their own; place, time and folder are the other's."""
+
+    def __init__(self, source: Source) -> None:
+        self.location = source.location
+        self._source = source
+
+    @property
+    def modified(self) -> float:
+        return self._source.modified
+
+    @property
+    def beside(self) -> Store:
+        return self._source.beside
+
+
+class Within(Inner):
+    """A stretch of a file: a PyTorch file in a shard, an array in a pickle."""
 
     def __init__(self, source: Source, start: int, length: int) -> None:
-        self.location = source.location
-        self._source, self._start = source, start
+        super().__init__(source)
+        self._start = start
         self._length = max(0, min(length, source.size - start))
 
     @property
@@ -224,14 +240,6 @@ class Within(Source):
     def size(self) -> int:
         return self._length
 
-    @property
-    def modified(self) -> float:
-        return self._source.modified
-
-    @property
-    def beside(self) -> Store:
-        return self._source.beside
-
     def read(self, start: int, length: int) -> bytes:
         return self._source.read(self._start + start, max(0, min(length, self._length - start)))
 
@@ -241,12 +249,12 @@ class Within(Source):
         return self._source.span(self._start + start, length)
 
 
-class InMemory(Source):
-    """Bytes that were decoded from a file, as a file of their own."""
+class InMemory(Inner):
+    """Bytes that were decoded from a file; `origin` is what they were decoded from, where it is another object."""
 
     def __init__(self, source: Source, content: bytes, origin: object = None) -> None:
-        self.location = source.location
-        self._source, self._content = source, content
+        super().__init__(source)
+        self._content = content
         self._origin = content if origin is None else origin
 
     @property
@@ -256,14 +264,6 @@ class InMemory(Source):
     @property
     def size(self) -> int:
         return len(self._content)
-
-    @property
-    def modified(self) -> float:
-        return self._source.modified
-
-    @property
-    def beside(self) -> Store:
-        return self._source.beside
 
     def read(self, start: int, length: int) -> bytes:
         return self._content[start : start + length]

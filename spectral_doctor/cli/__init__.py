@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from spectral_doctor.cli.cache import cache
 from spectral_doctor.cli.check import check
 from spectral_doctor.cli.fix import fix
 from spectral_doctor.cli.inspect import inspect
+from spectral_doctor.cli.merge import merge
 from spectral_doctor.cli.rule import rule
 from spectral_doctor.cli.train import recipes, train
 from spectral_doctor.cli.watch import watch
@@ -27,7 +29,8 @@ app.command()(inspect)
 app.command()(check)
 app.command()(rule)
 app.command()(watch)
-
+app.command()(cache)
+app.command()(merge)
 app.command()(fix)
 app.command()(train)
 app.command()(recipes)

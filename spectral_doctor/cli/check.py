@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.cli.cache import cache_of
 from spectral_doctor.cli.inspect import progress_bar
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern
+from spectral_doctor.cli.options import (
+    DiscriminatorKey,
+    ExcludedLayers,
+    RowsFile,
+    Scheduler,
+    StepPattern,
+    WithoutCache,
+    Workers,
+)
 from spectral_doctor.cli.outputs import destinations, write_reports
+from spectral_doctor.cli.scale import named, scale_of
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.checking import check_paths, load_settings
 from spectral_doctor.gate.settings import FailOn
@@ -19,6 +29,8 @@ from spectral_doctor.gate.settings import FailOn
 if TYPE_CHECKING:
     from spectral_doctor.gate.records import CheckOutcome
     from spectral_doctor.gate.settings import GateSettings
+    from spectral_doctor.scaling.records import Scale
+    from spectral_doctor.trajectory.cache import SpectraCache
 
 
 def check(
@@ -62,11 +74,16 @@ def check(
     discriminator: DiscriminatorKey = None,
     step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
+    no_cache: WithoutCache = False,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
+    rows: RowsFile = None,
 ) -> None:
     """Check checkpoints against rules with codes, for CI: exit 0, or 1 where something fails."""
     with speaking_plainly():
+        scale = scale_of(workers, scheduler, None, rows)
         options = {
-            "paths": paths,
+            "paths": paths and named(paths),
             "fail-on": None if fail_on is None else fail_on.value,
             "fail-on-coverage": fail_on_coverage,
             "exit-zero": exit_zero,
@@ -80,15 +97,19 @@ def check(
             "step": step_pattern,
             "exclude": exclude,
         }
-        code = _check(load_settings(options, os.environ, Path.cwd(), config), output, update_baseline)
+        cache = None if no_cache else cache_of(os.environ)
+        settings = load_settings(options, os.environ, Path.cwd(), config)
+        code = _check(settings, output, update_baseline, scale, cache)
         if code:
             raise typer.Exit(code)
 
 
-def _check(settings: GateSettings, output: Path | None, update_baseline: bool) -> ExitCode:
+def _check(
+    settings: GateSettings, output: Path | None, update_baseline: bool, scale: Scale, cache: SpectraCache | None
+) -> ExitCode:
     places = destinations(settings.format, output, settings.paths, settings.baseline)
     with progress_bar() as progress:
-        outcome = check_paths(settings, Path.cwd(), progress, updating=update_baseline)
+        outcome = check_paths(settings, Path.cwd(), progress, updating=update_baseline, scale=scale, cache=cache)
     write_reports(outcome, places)
     if outcome.error:
         typer.echo(f"error: {outcome.error}", err=True)

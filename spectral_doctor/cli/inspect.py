@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, require_torch, speaking_plainly
-from spectral_doctor.cli.options import Assignments, DiscriminatorKey, ExcludedLayers, RecipeName, StepPattern
+from spectral_doctor.cli.options import (
+    Assignments,
+    DiscriminatorKey,
+    ExcludedLayers,
+    Explain,
+    FailingFrom,
+    HtmlFile,
+    PartOf,
+    PlanOnly,
+    PlotFile,
+    RecipeName,
+    ReportFormat,
+    Reporting,
+    RowsFile,
+    Scheduler,
+    Sensitive,
+    StepPattern,
+    WithoutCache,
+    Workers,
+)
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.settings import FailOn
 
@@ -21,74 +40,77 @@ if TYPE_CHECKING:
     from spectral_doctor.veegan.records import Reconstruction
 
 
-class ReportFormat(Enum):
-    """What `--format` can ask for."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 def inspect(
     paths: Annotated[
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Checkpoint files, folders (searched all the way down), patterns, or JSON histories.",
+            help="Checkpoint files, folders (searched all the way down), patterns, histories; @LIST, or - for stdin.",
         ),
     ],
     discriminator: DiscriminatorKey = None,
     step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
-    report_format: Annotated[ReportFormat, typer.Option("--format", help="How to report.")] = ReportFormat.TEXT,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="Write the report as one HTML page, to look at and to keep."),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file."),
-    ] = None,
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")] = FailOn.NEVER,
-    sensitive: Annotated[
-        bool, typer.Option("--sensitive", help="Early warning: call it a collapse from even odds on.")
-    ] = False,
+    report_format: Reporting = ReportFormat.TEXT,
+    html: HtmlFile = None,
+    plot: PlotFile = None,
+    fail_on: FailingFrom = FailOn.NEVER,
+    sensitive: Sensitive = False,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
     ] = False,
     recipe: RecipeName = None,
     assignments: Assignments = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
-    ] = False,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
+    shard: PartOf = None,
+    rows: RowsFile = None,
+    plan: PlanOnly = False,
+    explain: Explain = False,
+    no_cache: WithoutCache = False,
 ) -> None:
     """Report the spectra of the discriminators found in PATH, with a verdict, its onset, and where to resume."""
     with speaking_plainly():
-        _check_output("--html", html, (".html", ".htm"), paths)
-        _check_plot(plot, paths)
-        from spectral_doctor.diagnosis.records import Thresholds
-        from spectral_doctor.inspection import inspect_paths
+        from spectral_doctor.cli import scale
+        from spectral_doctor.cli.cache import cache_of
 
-        thresholds = Thresholds.sensitive() if sensitive else Thresholds()
+        paths = scale.named(paths)
+        check_outputs(plot, html, paths)
+        wanted = scale.scale_of(workers, scheduler, shard, rows)
+        options = scale.options_of(discriminator, exclude)
+        if plan or shard is not None:
+            with progress_bar() as progress:
+                text = scale.planned(paths, wanted, options, report_format, progress) if plan else ""
+                note = "" if plan else scale.written(paths, wanted, options, progress)
+            sys.stdout.write(text)
+            typer.echo(note, err=True, nl=bool(note))
+            return
         with progress_bar() as progress:
-            inspection = inspect_paths(
-                paths,
-                discriminator=discriminator,
-                exclude=exclude or (),
-                step=step_pattern,
-                thresholds=thresholds,
-                progress=progress,
-            )
+            cache = None if no_cache else cache_of(os.environ)
+            inspection = scale.examined(paths, wanted, options, step_pattern, sensitive, progress, cache)
         if not reconstruct and (recipe or assignments):
             raise UsageError("--recipe and --set: go with --reconstruct.")
         found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
-        _print_report(inspection, found, report_format, explain)
-        if plot is not None:
-            _write_plot(inspection, plot)
-        if html is not None:
-            _write_html(inspection, html)
+        deliver(inspection, found, report_format, explain, plot, html)
         missing = fail_on is not FailOn.NEVER and any(item.modes_missing for item in found.values())
-        if missing or _fails(inspection, fail_on):
+        if missing or fails(inspection, fail_on):
             raise typer.Exit(ExitCode.FINDINGS)
+
+
+def deliver(
+    inspection: Inspection,
+    found: Mapping[str, Reconstruction],
+    report_format: ReportFormat,
+    explain: bool,
+    plot: Path | None,
+    html: Path | None,
+) -> None:
+    """Print the report, and write what is asked for as files."""
+    _print_report(inspection, found, report_format, explain)
+    if plot is not None:
+        _write_plot(inspection, plot)
+    if html is not None:
+        _write_html(inspection, html)
 
 
 def _reconstructions(
@@ -103,6 +125,9 @@ def _reconstructions(
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A bar over the files on stderr, where that is a terminal."""
+    if not sys.stderr.isatty() and not os.environ.get("FORCE_COLOR"):
+        yield lambda done, total, name: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -139,12 +164,13 @@ def _print_report(
         sys.stdout.write("\n" + render_reconstructions(found, width=max(width, 80)) + "\n")
 
 
-def _check_plot(plot: Path | None, paths: list[str]) -> None:
-    _check_output("--plot", plot, (".png", ".svg", ".pdf"), paths)
+def check_outputs(plot: Path | None, html: Path | None, inputs: Sequence[str]) -> None:
+    """Refuse a picture or a page that cannot be written, before the work of examining is done."""
+    _check_output("--html", html, (".html", ".htm"), inputs)
+    _check_output("--plot", plot, (".png", ".svg", ".pdf"), inputs)
 
 
 def _check_output(option: str, path: Path | None, endings: tuple[str, ...], inputs: Iterable[str]) -> None:
-    """Refuse a file that cannot be written, before the work of examining is done."""
     if path is None:
         return
     if path.suffix.lower() not in endings:
@@ -187,7 +213,7 @@ def _write(inspection: Inspection, option: str, path: Path, content: bytes) -> N
         raise UsageError(f"{option} {printable(path)}: cannot be written: {error.strerror}.") from error
 
 
-def _fails(inspection: Inspection, fail_on: FailOn) -> bool:
+def fails(inspection: Inspection, fail_on: FailOn) -> bool:
     """Whether a discriminator fails; one that is a discriminator by its shape alone never does."""
     from spectral_doctor.diagnosis.records import FindingKind, Verdict
     from spectral_doctor.records import Certainty

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from spectral_doctor.gate.settings import FailOn
 
 DiscriminatorKey = Annotated[
     str | None,
@@ -18,6 +22,9 @@ ExcludedLayers = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", help="Leave out layers whose name matches; may be repeated."),
 ]
+WithoutCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither use nor keep what was examined before; see cache info.")
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe; may be repeated."),
@@ -29,3 +36,40 @@ VeeganSettings = Annotated[
     list[str] | None, typer.Option("--veegan", metavar="KEY=VALUE", help="weight, warm_up, ramp, head, variant.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
+
+class ReportFormat(Enum):
+    """What `--format` can ask for."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Reporting = Annotated[ReportFormat, typer.Option("--format", help="How to report.")]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write the report as one HTML page, to look at and to keep."),
+]
+PlotFile = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file.")
+]
+FailingFrom = Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")]
+Sensitive = Annotated[bool, typer.Option("--sensitive", help="Early warning: call it a collapse from even odds on.")]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
+]
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", help="Examine with N processes side by side; the results are the same.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Examine on the cluster of a dask.distributed scheduler."),
+]
+PartOf = Annotated[
+    str | None, typer.Option("--shard", metavar="I/N", help="Only every N-th file, into --rows; then merge the rows.")
+]
+RowsFile = Annotated[
+    Path | None,
+    typer.Option("--rows", metavar="FILE", help="Append a row for every file, network and layer; go on from there."),
+]
+PlanOnly = Annotated[bool, typer.Option("--plan", help="Print files, networks and bytes; read no weight.")]

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern, WithoutCache
 from spectral_doctor.errors import MissingPath, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.gate.settings import FailOn
 from spectral_doctor.signals import Received, received_signals
 
 if TYPE_CHECKING:
+    from spectral_doctor.cli.cache import cache_of
     from spectral_doctor.cli.watching import View
     from spectral_doctor.diagnosis.records import Diagnosis
     from spectral_doctor.following.follower import Follower
@@ -65,6 +66,7 @@ def watch(
     discriminator: DiscriminatorKey = None,
     step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
+    no_cache: WithoutCache = False,
 ) -> None:
     """Follow a run that is training: examine every new checkpoint once, and say what is found."""
     with speaking_plainly():
@@ -83,7 +85,9 @@ def watch(
             raise MissingPath(folder) if not folder.exists() else UsageError(f"{printable(folder)}: not a folder.")
         arguments = _arguments(command)
         _check_history(history, folder)
-        wishes = _Wishes(settings, interval, once, arguments, history, _board(tensorboard), _trackers(tracker))
+        wishes = _Wishes(
+            settings, interval, once, arguments, history, _board(tensorboard), _trackers(tracker), no_cache
+        )
         code = _follow(folder, wishes)
         if code:
             raise typer.Exit(code)
@@ -100,6 +104,7 @@ class _Wishes:
     history: Path | None
     board: TensorBoard | None
     trackers: Sequence[Tracker]
+    no_cache: bool
 
 
 def _follow(folder: Path, wishes: _Wishes) -> int:
@@ -114,6 +119,7 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
         exclude=wishes.settings.exclude,
         step=None if wishes.settings.step is None else step_pattern(wishes.settings.step),
         observations=_earlier(wishes.history),
+        cache=None if wishes.no_cache else cache_of(os.environ),
     )
     with received_signals() as received, View(folder) as view:
         view.take_over(follower.inspection())

@@ -18,7 +18,9 @@ from spectral_doctor.following.records import Look, Observation, Signature
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import CheckpointRef, Failure, FileState, LeftOut
 from spectral_doctor.state_dicts.loading import load_checkpoint
+from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.trajectory.examining import examine
+from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.series import build_trajectories
 
 SETTLE = 1.0
@@ -44,6 +46,7 @@ class Follower:
         settle: float = SETTLE,
         clock: Callable[[], float] = time.time,
         observations: Sequence[Observation] = (),
+        cache: SpectraCache | None = None,
     ) -> None:
         self.folder = folder
         self.discriminator = discriminator
@@ -51,6 +54,7 @@ class Follower:
         self.step = step
         self.settle = settle
         self.clock = clock
+        self.cache = cache
         self._first_seen: dict[Path, tuple[Signature, float]] = {}
         # Those of an earlier follower come first; a file that is still as it was then is not read again.
         self._done: dict[Path, Signature] = {item.path: item.signature for item in observations}
@@ -125,7 +129,9 @@ class Follower:
             try:
                 found = replace(candidate_at(copy), ref=CheckpointRef(path))
                 checkpoint = load_checkpoint(found, discriminator=self.discriminator, exclude=self.exclude)
-                examinations = examine(checkpoint)
+                # A copy in a new place is known by its content alone.
+                known = None if self.cache is None else Recollection(self.cache, found, by_content=True)
+                examinations = examine(checkpoint, known)
             except DoctorError as error:
                 self._note(path, error, str(copy))
                 return True

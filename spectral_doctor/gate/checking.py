@@ -14,6 +14,8 @@ from spectral_doctor.gate.settings import GateSettings, from_environment, from_o
 if TYPE_CHECKING:
     from spectral_doctor.gate.records import CheckOutcome
     from spectral_doctor.inspection import Progress
+    from spectral_doctor.scaling.records import Scale
+    from spectral_doctor.trajectory.cache import SpectraCache
 
 
 def load_settings(
@@ -32,11 +34,18 @@ def load_settings(
 
 
 def check_paths(
-    settings: GateSettings, root: Path, progress: Progress | None = None, *, updating: bool = False
+    settings: GateSettings,
+    root: Path,
+    progress: Progress | None = None,
+    *,
+    updating: bool = False,
+    cache: SpectraCache | None = None,
+    scale: Scale | None = None,
 ) -> CheckOutcome:
     """Examine the paths of the settings and decide; where nothing can be examined, that is the outcome.
 
-    With `updating`, a baseline file that is not there yet counts as empty. Raises `UsageError`.
+    `scale` says by how many processes, or which cluster. With `updating`, a baseline file that is not there yet counts
+    as empty. Raises `UsageError`.
     """
     if not settings.paths:
         raise UsageError("no path: name a file or folder, or set paths in the settings file.")
@@ -47,15 +56,13 @@ def check_paths(
         file = Path(settings.baseline)
         baseline = frozenset() if updating and not file.exists() else read_baseline(file)
     from spectral_doctor.gate.judging import judge, nothing_examined
-    from spectral_doctor.inspection import inspect_paths
+    from spectral_doctor.scaling.records import Options, Scale
+    from spectral_doctor.scaling.running import inspect_at_scale
 
+    options = Options(settings.discriminator, tuple(settings.exclude))
     try:
-        inspection = inspect_paths(
-            settings.paths,
-            discriminator=settings.discriminator,
-            exclude=settings.exclude,
-            step=settings.step,
-            progress=progress,
+        inspection = inspect_at_scale(
+            settings.paths, scale or Scale(), options=options, step=settings.step, progress=progress, cache=cache
         )
     except (NothingToExamine, CheckpointError) as error:
         return nothing_examined(error, settings, str(root))

@@ -15,7 +15,7 @@ from spectral_doctor.records import is_remote
 
 PREFIX = "SPECTRAL_DOCTOR_"
 # Variables of that prefix that are no settings of a check.
-OTHER_VARIABLES = ("SPECTRAL_DOCTOR_DEBUG", "SPECTRAL_DOCTOR_CONFIG")
+OTHER_VARIABLES = ("SPECTRAL_DOCTOR_DEBUG", "SPECTRAL_DOCTOR_CONFIG", "SPECTRAL_DOCTOR_CACHE")
 
 
 class FailOn(Enum):

@@ -79,7 +79,10 @@ class SpectralRegularizer:
             "rising": self.rising,
             "calls": self.calls,
             "reference": dict(self.reference),
-            "envelope": {name: torch.tensor(values, dtype=torch.float64) for name, values in self.envelope.items()},
+            # By name: layers are treated side by side, so the order in which their envelopes begin is no one's.
+            "envelope": {
+                name: torch.tensor(self.envelope[name], dtype=torch.float64) for name in sorted(self.envelope)
+            },
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

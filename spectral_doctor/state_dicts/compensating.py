@@ -10,10 +10,10 @@ from spectral_doctor.compensation import Compensated, Compensation, compensate_b
 from spectral_doctor.elements import Values
 from spectral_doctor.errors import WeightError
 from spectral_doctor.records import Kind, SkippedLayer, SkipReason, Spectrum
-from spectral_doctor.spectrum import check_size
+from spectral_doctor.spectrum import check_size, work_of
 from spectral_doctor.state_dicts.matrices import LayerWeight, StoredLayer, collect_stored
 from spectral_doctor.state_dicts.refolding import store_matrices
-from spectral_doctor.threads import one_blas_thread
+from spectral_doctor.threads import side_by_side
 
 Choose = Callable[[LayerWeight, Spectrum], Compensation]
 
@@ -42,16 +42,22 @@ def project(
     stored, skipped = collect_stored(tensors, exclude=exclude)
     changes: list[LayerChange] = []
     left = list(skipped)
-    with one_blas_thread():
-        for layer in stored:
-            untreated = _untreated(layer.layers[0])
-            if untreated:
-                left.append(SkippedLayer(layer.stored.layer, SkipReason.UNTREATED, untreated))
-                continue
-            try:
-                changes += _projected(layer, choose, dry_run)
-            except WeightError as error:
-                left.append(SkippedLayer(layer.stored.layer, SkipReason.NO_SPECTRUM, str(error)))
+
+    def one(layer: StoredLayer) -> list[LayerChange] | SkippedLayer:
+        untreated = _untreated(layer.layers[0])
+        if untreated:
+            return SkippedLayer(layer.stored.layer, SkipReason.UNTREATED, untreated)
+        try:
+            return _projected(layer, choose, dry_run)
+        except WeightError as error:
+            return SkippedLayer(layer.stored.layer, SkipReason.NO_SPECTRUM, str(error))
+
+    # Every layer stores into arrays of its own, so that they may be treated side by side.
+    for result in side_by_side(one, stored, lambda layer: sum(map(work_of, layer.layers))):
+        if isinstance(result, SkippedLayer):
+            left.append(result)
+        else:
+            changes += result
     return tuple(changes), tuple(left)
 
 

@@ -62,9 +62,7 @@ def series_to_json(trajectory: SpectralTrajectory) -> dict[str, Any]:
             }
             for layer in trajectory.layers
         ],
-        "skipped": [
-            {"name": item.name, "reason": item.sentence, "kind": item.reason.name} for item in trajectory.skipped
-        ],
+        "skipped": [skipped_to_json(item) for item in trajectory.skipped],
         "notes": list(trajectory.notes),
     }
 
@@ -93,7 +91,9 @@ def series_from_json(entry: Mapping[str, Any], where: str) -> SpectralTrajectory
     checkpoints = _checkpoints(entry)
     if len(checkpoints) != len(steps):
         raise ValueError(f"{where}: {len(checkpoints)} checkpoints for {len(steps)} steps")
-    layers = tuple(_layer(layer, len(steps), f"{where}, layer {index}") for index, layer in enumerate(entry["layers"]))
+    layers = tuple(
+        layer_from_json(layer, len(steps), f"{where}, layer {index}") for index, layer in enumerate(entry["layers"])
+    )
     certainty, why = _certainty(entry)
     return SpectralTrajectory(
         series=SeriesId(str(entry.get("name", entry["discriminator"])), str(entry.get("run", ""))),
@@ -104,7 +104,7 @@ def series_from_json(entry: Mapping[str, Any], where: str) -> SpectralTrajectory
         step_source=str(entry.get("step_source", "history")),
         checkpoints=checkpoints,
         layers=layers,
-        skipped=tuple(_skipped(item) for item in entry.get("skipped", ())),
+        skipped=tuple(skipped_from_json(item) for item in entry.get("skipped", ())),
         notes=tuple(str(note) for note in entry.get("notes", ())),
     )
 
@@ -137,7 +137,13 @@ def _certainty(entry: Mapping[str, Any]) -> tuple[Certainty, str]:
     return (known, rest) if known else (Certainty.CONFIRMED, why)
 
 
-def _skipped(entry: Mapping[str, Any]) -> SkippedLayer:
+def skipped_to_json(item: SkippedLayer) -> dict[str, str]:
+    """A tensor that was not examined as plain JSON values: its reason in words, and its kind."""
+    return {"name": item.name, "reason": item.sentence, "kind": item.reason.name}
+
+
+def skipped_from_json(entry: Mapping[str, Any]) -> SkippedLayer:
+    """Read what `skipped_to_json` wrote; the first edition had no kind."""
     name, sentence = str(entry["name"]), str(entry["reason"])
     if "kind" in entry:
         reason = SkipReason[str(entry["kind"])]
@@ -146,7 +152,8 @@ def _skipped(entry: Mapping[str, Any]) -> SkippedLayer:
     return SkippedLayer(name, reason, "" if sentence == reason.value else sentence)
 
 
-def _layer(entry: Mapping[str, Any], length: int, where: str) -> LayerTrajectory:
+def layer_from_json(entry: Mapping[str, Any], length: int, where: str) -> LayerTrajectory:
+    """Read one layer over `length` checkpoints; raises what `series_from_json` raises."""
     rows, columns = (int(size) for size in entry["matrix_shape"])
     spectra = tuple(_spectrum(values, min(rows, columns), where) for values in entry["singular_values"])
     non_finite = tuple(int(count) for count in entry.get("non_finite", [0] * length))

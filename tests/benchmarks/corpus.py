@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 
+from spectral_doctor.arrays import live_arrays
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.inspection import inspect_paths
@@ -138,7 +139,7 @@ def train_run(seed: int, index: int, folder: Path) -> dict[str, Any]:
 
 def generator_sigma_2(state: TrainingState) -> float:
     """The mean σ_2/σ_1 over the generator's layers: evidence outside the discriminator."""
-    layers, _ = layer_spectra(*collect_layers(state.generator.state_dict()))
+    layers, _ = layer_spectra(*collect_layers(live_arrays(state.generator.state_dict())))
     ratios = [item.spectrum.ratio(2) for item in layers if item.spectrum is not None and item.spectrum.size > 1]
     return round(statistics.fmean(ratios), 4) if ratios else 0.0
 

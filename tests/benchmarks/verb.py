@@ -29,16 +29,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.verb_floor import bare_matrices
+
+FLOOR = Path(__file__).with_name("verb_floor.py")
 CHECKPOINTS = 6
 ORACLE_SIZE = 2**20
 State = dict[str, Tensor]
@@ -144,39 +146,11 @@ def written(folder: Path, build: Callable[[], State], count: int) -> None:
     (folder / "shapes.json").write_text(json.dumps(shapes))
 
 
-def bare_matrices(folder: Path, checkpoints: int | None = None) -> Iterator[Any]:
-    """The matrices as float32, read one after the other."""
-    shapes = json.loads((folder / "shapes.json").read_text())[:checkpoints]
-    with (folder / "matrices.bin").open("rb") as file:
-        for rows, columns in (shape for one in shapes for shape in one):
-            yield np.fromfile(file, dtype=np.float32, count=rows * columns).reshape(rows, columns)
-
-
-def floor(folder: Path, setting: str) -> None:
-    """Read, multiply in float64, take the eigenvalues: what no reader that does this can be under."""
-
-    def one(matrix: Any) -> Any:
-        wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-        wide = wide.astype(np.float64)
-        return np.sqrt(np.clip(np.linalg.eigvalsh(wide @ wide.T), 0, None))
-
-    with threadpool_limits(None if setting == "all" else 1):
-        if setting == "pool":
-            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-                list(pool.map(one, bare_matrices(folder)))
-        else:
-            for matrix in bare_matrices(folder):
-                one(matrix)
-
-
-def seconds(command: list[str]) -> tuple[float, float]:
-    """How long a process takes, and the most memory (MB) that it held."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{command} failed: {process.stderr.read().decode() if process.stderr else ''}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+def run(command: list[str]) -> dict[str, float]:
+    """Seconds, computing time and most memory of a process, as the launcher measures them."""
+    launched = [sys.executable, str(FLOOR), "launch", *command]
+    result: dict[str, float] = json.loads(subprocess.run(launched, check=True, capture_output=True).stdout)
+    return result
 
 
 def _spin() -> None:
@@ -237,6 +211,11 @@ def peer_times(folder: Path, count: int) -> dict[str, float]:
     return times
 
 
+def median(runs: list[dict[str, float]], figure: str) -> float:
+    """The median of one figure over some runs."""
+    return statistics.median(item[figure] for item in runs)
+
+
 def measured(name: str, rounds: int, peers: bool) -> dict[str, object]:
     """Everything about one network."""
     build, count = NETWORKS[name]
@@ -246,19 +225,17 @@ def measured(name: str, rounds: int, peers: bool) -> dict[str, object]:
         report = folder / "report.json"
         inspect = [sys.executable, "-m", "spectral_doctor", "inspect", *map(str, sorted(folder.glob("*.pt")))]
         inspect += ["--no-cache"]
-        bare = [sys.executable, str(Path(__file__)), "--floor", str(folder)]
+        bare = [sys.executable, str(FLOOR), "floor", str(folder)]
         settings = ("one", "all", "pool")
-        best = min(settings, key=lambda setting: min(seconds([*bare, setting])[0] for _ in range(2)))
-        ours, floors, peaks = [], [], []
+        best = min(settings, key=lambda setting: min(run([*bare, setting])["seconds"] for _ in range(2)))
+        ours, floors = [], []
         for _ in range(rounds):
-            taken, peak = seconds(inspect)
-            ours.append(taken)
-            peaks.append(peak)
-            floors.append(seconds([*bare, best])[0])
+            ours.append(run(inspect))
+            floors.append(run([*bare, best]))
         with busy_cores():
-            busy = statistics.median(seconds(inspect)[0] for _ in range(max(3, rounds // 2)))
+            busy = statistics.median(run(inspect)["seconds"] for _ in range(max(3, rounds // 2)))
         report.write_bytes(subprocess.run([*inspect, "--format", "json"], check=True, capture_output=True).stdout)
-        quiet, least = statistics.median(ours), statistics.median(floors)
+        quiet, least = median(ours, "seconds"), median(floors, "seconds")
         largest = max(rows * columns for rows, columns in json.loads((folder / "shapes.json").read_text())[0])
         result: dict[str, object] = {
             "network": name,
@@ -267,7 +244,9 @@ def measured(name: str, rounds: int, peers: bool) -> dict[str, object]:
             "ratio_to_floor": round(quiet / least, 3),
             "busy_ratio": round(busy / least, 3),
             "largest_error": float(f"{largest_error(folder, report):.2g}"),
-            "peak_mb": round(max(peaks)),
+            "computed_ratio": round(median(ours, "computed") / median(floors, "computed"), 3),
+            "peak_mb": round(max(item["peak_mb"] for item in ours)),
+            "floor_peak_mb": round(max(item["peak_mb"] for item in floors)),
             "largest_layer_float64_mb": round(largest * 8 / 2**20),
         }
         for peer, taken in peer_times(folder, count).items() if peers else ():
@@ -281,11 +260,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--without-peers", action="store_true")
-    parser.add_argument("--floor", nargs=2, metavar=("FOLDER", "SETTING"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.floor:
-        floor(Path(arguments.floor[0]), arguments.floor[1])
-        return
     results = []
     for name in arguments.networks:
         results.append(measured(name, arguments.rounds, not arguments.without_peers))

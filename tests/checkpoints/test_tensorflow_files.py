@@ -79,7 +79,7 @@ def test_the_discriminator_is_found_with_its_layers_forms_and_kinds(item: Format
     layers, skipped = collect_layers(found.tensors)
     assert skipped == ()
     told = [(layer.kind, layer.form, layer.matrix_shape) for layer in layers]
-    assert told == [
+    expected = [
         (Kind.CONVOLUTION, Form.SPECTRAL_NORM, (4, 27)),
         (Kind.TRANSPOSED, Form.PLAIN, (6, 16)),
         (Kind.CONVOLUTION, Form.PLAIN, (12, 4)),
@@ -87,6 +87,8 @@ def test_the_discriminator_is_found_with_its_layers_forms_and_kinds(item: Format
         (Kind.CONVOLUTION, Form.PLAIN, (3, 12)),
         (Kind.LINEAR, Form.PLAIN, (1, 48)),
     ]
+    # A bare HDF5 file has no order of layers that could be read safely.
+    assert sorted(map(str, told)) == sorted(map(str, expected)) if isinstance(item, Hdf5) else told == expected
 
 
 def test_a_checkpoint_of_tensorflow_holds_both_networks_a_step_and_an_optimizer() -> None:
@@ -100,7 +102,7 @@ def test_a_checkpoint_of_tensorflow_holds_both_networks_a_step_and_an_optimizer(
     assert [array.shape for array in generator.values()] == [(5, 2), (5,)]
     optimizer = tree["discriminator_optimizer"]
     assert isinstance(optimizer, Mapping)
-    assert optimizer["iteration"] == 0
+    assert optimizer["_iterations"] == 0
     data = LocalFile(FOREIGN / "ckpt-20.data-00000-of-00001")
     assert TensorFlowData().accept(data)
     with pytest.raises(UnreadableCheckpoint, match=r"a part of a checkpoint\. Name 'ckpt-20\.index' beside it\.$"):
@@ -133,15 +135,16 @@ def write_bundle(folder: Path, tensors: Mapping[str, Values], *, kind: int = 0, 
     entries = [(b"", b"\x08" + varint(shards))]
     for place, key in enumerate(sorted(tensors)):
         values = tensors[key]
-        dimensions = b"".join(b"\x12" + varint(len(size) + 1) + b"\x08" + size for size in map(varint, values.shape))
+        sizes = list(map(varint, values.shape))
+        dimensions = b"".join(b"\x12" + varint(len(size) + 1) + b"\x08" + size for size in sizes)
         written = b"\x08" + varint(TYPES[values.dtype.name]) + b"\x12" + varint(len(dimensions)) + dimensions
         written += b"\x18" + varint(place % shards) + b"\x20" + varint(len(data[place % shards]))
         entries.append((key.encode(), written + b"\x28" + varint(values.nbytes)))
         data[place % shards] += values.tobytes()
     first = block(entries, kind)
     index = block([(entries[-1][0], varint(0) + varint(len(first) - 5))])
-    place = varint(len(first)) + varint(len(index) - 5)
-    footer = (b"\0\0" + place).ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
+    handle = varint(len(first)) + varint(len(index) - 5)
+    footer = (b"\0\0" + handle).ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
     (folder / "model.ckpt-300.index").write_bytes(first + index + footer)
     for number, content in enumerate(data):
         (folder / f"model.ckpt-300.data-{number:05d}-of-{shards:05d}").write_bytes(content)
@@ -268,6 +271,52 @@ def test_weights_of_keras_2_with_a_wrapper_of_tensorflow_addons(tmp_path: Path) 
     np.testing.assert_array_equal(flat(tree)["spectral_normalization_2.weight"].read(), KERNEL.transpose(3, 2, 0, 1))
 
 
+def test_variables_of_keras_3_have_the_names_that_their_numbers_stand_for(tmp_path: Path) -> None:
+    """By the class of the layer and the shapes."""
+    shapes: dict[str, list[tuple[int, ...]]] = {
+        "disc/layers/conv2d/vars": [(3, 3, 2, 4), (4,)],
+        "disc/layers/batch_normalization/vars": [(4,), (4,), (4,), (4,)],
+        "disc/conv_out/vars": [(4, 1), (1,)],
+        "disc/embedding/vars": [(10, 4)],
+        "disc/att/query_dense/vars": [(4, 2, 3), (2, 3)],
+        "disc/att/output_dense/vars": [(2, 3, 4), (4,)],
+        "disc/spectral_normalization/vars": [(5, 4, 6), (1, 6)],
+        "disc/spectral_normalization/layer/vars": [(5, 4, 6), (6,)],
+    }
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        for group, sizes in shapes.items():
+            for number, size in enumerate(sizes):
+                file[f"{group}/{number}"] = np.ones(size, dtype=np.float32)
+    found = {key: array.shape for key, array in flat(opened(Hdf5(), path).tree).items()}
+    assert {key: shape for key, shape in found.items() if "batch" not in key} == {
+        "disc.conv2d.weight": (4, 2, 3, 3),
+        "disc.conv2d.bias": (4,),
+        "disc.conv_out.weight": (1, 4),
+        "disc.conv_out.bias": (1,),
+        "disc.embedding.weight": (10, 4),
+        "disc.att.query_dense.weight": (6, 4),
+        "disc.att.query_dense.bias": (6,),
+        "disc.att.output_dense.weight": (4, 6),
+        "disc.att.output_dense.bias": (4,),
+        "disc.spectral_normalization.layer.weight": (6, 4, 5),
+        "disc.spectral_normalization.layer.bias": (6,),
+        "disc.spectral_normalization.layer.weight_u": (6,),
+    }
+    leaves = ("gamma", "beta", "moving_mean", "moving_variance")
+    assert [key for key in found if "batch" in key] == [f"disc.batch_normalization.{leaf}" for leaf in leaves]
+
+
+def test_the_order_of_layers_is_read_from_texts_of_a_fixed_length_alone(tmp_path: Path) -> None:
+    """As Keras 2 stores it; a damaged heap of texts of any length ends the process inside libhdf5."""
+    path = write_h5(tmp_path / "D.h5", {"a/a/kernel:0": KERNEL, "z/z/kernel:0": KERNEL})
+    for names, expected in ((np.array([b"z", b"a"]), ["z.weight", "a.weight"]), (["z", "a"], ["a.weight", "z.weight"])):
+        with h5py.File(path, "a") as file:
+            file.attrs.pop("layer_names", None)
+            file.attrs["layer_names"] = names
+        assert list(flat(opened(Hdf5(), path).tree)) == expected
+
+
 def test_datasets_in_chunks_are_read_and_what_lies_elsewhere_is_not(tmp_path: Path) -> None:
     """Links out, soft links, loops, references and virtual datasets are left out by name; no other file is opened."""
     write_h5(tmp_path / "other.h5", {"kernel": KERNEL})
@@ -323,11 +372,14 @@ def test_a_compressed_keras_file_is_read_in_the_order_of_its_settings(tmp_path: 
     """The settings name the layers' order; a Lambda layer in them is text."""
     inner = io.BytesIO()
     with h5py.File(inner, "w") as file:
-        for group, name in (("layers/conv2d", "last"), ("layers/conv2d_1", "first")):
-            file[f"{group}/vars/0"] = KERNEL
-            file[f"{group}/vars"].attrs["name"] = name
+        file["layers/conv2d/vars/0"] = KERNEL
+        file["layers/dense/vars/0"] = KERNEL[0, 0]
     code = {"class_name": "Lambda", "config": {"name": "run", "function": {"class_name": "__lambda__", "config": {}}}}
-    layers = [code, {"config": {"name": "first"}}, {"config": {"name": "last"}}]
+    layers = [
+        code,
+        {"class_name": "Dense", "config": {"name": "first"}},
+        {"class_name": "Conv2D", "config": {"name": "last"}},
+    ]
     path = write_keras(
         tmp_path / "D.keras", inner.getvalue(), {"class_name": "Sequential", "config": {"layers": layers}}
     )

@@ -38,13 +38,12 @@ _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeErro
 class Stored:
     """What an HDF5 file holds: the leaves by their paths, in the order that the file itself gives its layers.
 
-    `names` are the names that Keras 3 gives to groups, by the groups' paths; `config` is the model's settings as text.
+    `names` are the names that Keras 3 gives to groups, by the groups' paths.
     """
 
     leaves: dict[tuple[str, ...], Leaf] = field(default_factory=dict)
     names: dict[tuple[str, ...], str] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
-    config: str = ""
 
 
 class Hdf5(Format):
@@ -62,9 +61,7 @@ class Hdf5(Format):
         Raises `UnsupportedCheckpoint` where h5py is not installed.
         """
         stored = stored_in(source, f"{self.article} {self.name}")
-        return Contents(
-            in_torch_order(named_entries(stored.leaves, stored.names, stored.config)), tuple(stored.left_out)
-        )
+        return Contents(in_torch_order(named_entries(stored.leaves, stored.names)), tuple(stored.left_out))
 
 
 class DamagedHdf5(Closed):
@@ -97,7 +94,6 @@ def stored_in(source: Source, what: str) -> Stored:
     """Everything in an HDF5 file, unread. Raises `UnreadableCheckpoint`, `UnsupportedCheckpoint` without h5py."""
     stored = Stored()
     with _opened(source, what) as file:
-        stored.config = _text(file.attrs.get("model_config"))
         _Walk(source, what, stored).group(file, ())
     return stored
 
@@ -137,7 +133,7 @@ class _Walk:
         if len(self._seen) > MOST_OBJECTS or len(path) > DEEPEST:
             raise ValueError("more groups, or deeper ones, than a network has")
         if path[-1:] == ("vars",):
-            self.stored.names[path[:-1]] = _text(group.attrs.get("name"))
+            self.stored.names[path[:-1]] = _text(_attribute(group, "name"))
         for name in _ordered(group):
             here = (*path, *(part for part in name.split("/") if part))
             link = group.get(name, getlink=True)
@@ -193,7 +189,7 @@ class _Walk:
 
     def _in_order(self, group: h5py.Group, path: tuple[str, ...]) -> None:
         """Put the datasets of a layer's group into the order of its `weight_names`."""
-        names = [_text(name) for name in _list(group.attrs.get("weight_names"))]
+        names = [_text(name) for name in _list(_attribute(group, "weight_names"))]
         order = {(*path, *name.split("/")): place for place, name in enumerate(names)}
         mine = [key for key in self.stored.leaves if key in order]
         for key in sorted(mine, key=order.__getitem__):
@@ -216,8 +212,25 @@ def _mapped(source: Source, place: int, size: int, like: Array) -> Strided:
 
 def _ordered(group: h5py.Group) -> list[str]:
     """The names in a group: those of its `layer_names` first, the others as numbers count and letters go."""
-    told = {_text(name): place for place, name in enumerate(_list(group.attrs.get("layer_names")))}
+    told = {_text(name): place for place, name in enumerate(_list(_attribute(group, "layer_names")))}
     return sorted(group, key=lambda name: (told.get(name, len(told)), natural(name)))
+
+
+def _attribute(group: h5py.Group, name: str) -> object:
+    """An attribute that is a text, or texts, of a fixed length; None where it is another thing.
+
+    Texts of any length lie in a heap of their own, where libhdf5 follows a damaged address until the process dies.
+    """
+    import h5py
+
+    key = name.encode()
+    if not h5py.h5a.exists(group.id, key):
+        return None
+    kind = h5py.h5a.open(group.id, key).get_type()
+    if not isinstance(kind, h5py.h5t.TypeStringID) or kind.is_variable_str():
+        return None
+    found: object = group.attrs[name]
+    return found
 
 
 def _list(value: object) -> Sequence[object]:

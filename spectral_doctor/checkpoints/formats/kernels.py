@@ -33,6 +33,9 @@ _VECTORS = frozenset({"gamma", "beta", "scale", "mean", "var", "moving_mean", "m
 _ATTENTION_INPUTS = frozenset({"query", "key", "value"})
 _TRANSPOSED = re.compile(r"transposed?|deconv(olution)?|upconv|convt", re.IGNORECASE)
 _EMBEDDING = re.compile(r"embed", re.IGNORECASE)
+LEAVES = frozenset({*_KERNELS, *_TABLES, *_IN_PLACE, *_RAW, *_VECTORS, "depthwise_kernel", "pointwise_kernel"}) | {
+    "recurrent_kernel"
+}
 # Mappings that hold networks, or the state of a training, and are no module of one.
 _COLLECTION = re.compile(r"(.*_)?(params|parameters|variables|state|stats|ema)", re.IGNORECASE)
 _TRAINING = re.compile(r"\w*optim\w*|opts?", re.IGNORECASE)
@@ -84,13 +87,14 @@ def in_torch_order(entries: Iterable[Entry], *, swaps_transposed: bool = False) 
         *modules, leaf = entry.path
         layers.setdefault(tuple(modules), {})[_ENDING.sub("", leaf)] = entry.value
     _bring_vectors_home(layers)
+    attention = frozenset(path[:-1] for path in layers if path and _words(path[-1]) & _ATTENTION_INPUTS)
     tree: dict[str, object] = {}
     for path, leaves in layers.items():
         nested = _nesting(path)
         if any(map(is_training, path[:nested])):
             named: Mapping[tuple[str, ...], Leaf] = {(name,): value for name, value in leaves.items()}
         else:
-            named = _layer(path, leaves, swaps_transposed)
+            named = _layer(path, leaves, path[:-1] in attention, swaps_transposed)
         for names, value in named.items():
             _put(tree, path[:nested], ".".join((*path[nested:], *names)), value)
     return tree
@@ -116,6 +120,8 @@ def _put(tree: dict[str, object], containers: Sequence[str], key: str, value: Le
         if not isinstance(inner, dict):
             tree[name] = inner = {"": inner}
         tree = inner
+    while key in tree:
+        key += "'"
     tree[key] = value
 
 
@@ -147,8 +153,10 @@ def _takes(kernel: Leaf | None, vector: Leaf) -> bool:
     )
 
 
-def _layer(path: tuple[str, ...], leaves: Mapping[str, Leaf], swaps: bool) -> dict[tuple[str, ...], Leaf]:
-    """The leaves of one layer under PyTorch's names."""
+def _layer(
+    path: tuple[str, ...], leaves: Mapping[str, Leaf], attends: bool, swaps: bool
+) -> dict[tuple[str, ...], Leaf]:
+    """The leaves of one layer under PyTorch's names; `attends` says that it is a part of attention."""
     layer = path[-1] if path else ""
     named: dict[tuple[str, ...], Leaf] = {}
     for leaf, value in leaves.items():
@@ -156,7 +164,7 @@ def _layer(path: tuple[str, ...], leaves: Mapping[str, Leaf], swaps: bool) -> di
             named[leaf,] = value
             continue
         name = leaf.lstrip("_")
-        named[_names(layer, name, value, leaves)] = _turned(layer, name, value, path, swaps)
+        named[_names(layer, name, value, leaves)] = _turned(layer, name, value, attends, swaps)
     return named
 
 
@@ -184,19 +192,21 @@ def _is_raw(kernel: Array, leaves: Mapping[str, Leaf]) -> bool:
     return any(_takes(kernel, leaves[name]) for name in _RAW if name in leaves)
 
 
-def _turned(layer: str, name: str, value: Array, path: tuple[str, ...], swaps: bool) -> Array:
+def _turned(layer: str, name: str, value: Array, attends: bool, swaps: bool) -> Array:
     """A leaf in PyTorch's order of axes."""
     axes, shape = tuple(range(value.ndim)), value.shape
     if name in _VECTORS or name in (*_IN_PLACE, *_RAW):
-        return Reordered(value, axes, (value.size,)) if value.ndim > 1 and value.size == max(shape) else value
+        flat = value.ndim > 1 and (value.size == max(shape) or attends)
+        return Reordered(value, axes, (value.size,)) if flat else value
     if name == "depthwise_kernel" or (name in _KERNELS and "depthwise" in layer.lower() and value.ndim > 2):
         turned = (*axes[-2:], *axes[:-2])
         return Reordered(value, turned, (shape[-2] * shape[-1], 1, *shape[:-2]))
     if not (name in _KERNELS or name in ("pointwise_kernel", "recurrent_kernel")) or value.ndim < 2:
         return value
-    if value.ndim == 3 and path and _words(layer) & _ATTENTION_INPUTS:
-        return Reordered(value, (1, 2, 0), (shape[1] * shape[2], shape[0]))
-    if value.ndim == 3 and _words(layer) & {"out", "output"} and any("attention" in part.lower() for part in path):
+    if value.ndim == 3 and attends:
+        # (in, heads, size) of queries, keys and values; (heads, size, out) of what comes out.
+        if _words(layer) & _ATTENTION_INPUTS:
+            return Reordered(value, (1, 2, 0), (shape[1] * shape[2], shape[0]))
         return Reordered(value, (2, 0, 1), (shape[2], shape[0] * shape[1]))
     if swaps and value.ndim > 2 and _TRANSPOSED.search(layer):
         return Reordered(value, (*axes[-2:], *axes[:-2]))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from spectral_doctor.checkpoints.formats.kernels import is_training
+from spectral_doctor.checkpoints.formats.kernels import LEAVES, is_training
 from spectral_doctor.checkpoints.formats.protocol_buffers import LENGTH, message
 
 MOST_NODES = 1_000_000
@@ -46,11 +46,15 @@ def paths_of(graph: bytes) -> dict[str, Path]:
         for key, full_name in nodes[number].variables:
             raw[key] = (path, tuple(full_name.split(":")[0].split("/")))
     names = _layer_names(raw)
-    return {
-        key: (*_named(path[:-1], names), full[-1] if len(full) > 1 else path[-1])
-        for key, (path, full) in raw.items()
-        if path
-    }
+    found = {key: (*_named(path[:-1], names), *_leaf(path[-1], full[-1])) for key, (path, full) in raw.items() if path}
+    counts = Counter(found.values())
+    return {key: path if counts[path] == 1 else raw[key][0] for key, path in found.items()}
+
+
+def _leaf(attribute: str, name: str) -> Path:
+    """A variable by the name that it was given where that tells what it is, below its attribute where that does not."""
+    told = name if name in LEAVES else attribute
+    return (told,) if attribute.lstrip("_") in LEAVES or told == attribute else (attribute, told)
 
 
 def _node(content: bytes) -> _Node:
