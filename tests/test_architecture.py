@@ -55,6 +55,7 @@ WITHOUT_TORCH = (
     "arrays",
     "spectrum",
     "compensation",
+    "evaluation",
     "checkpoints",
     "state_dicts",
     "trajectory",
@@ -69,15 +70,7 @@ WITHOUT_TORCH = (
 )
 # Of these not one function may import it either; the others turn live tensors into arrays and back, in functions.
 NEVER_TORCH = (
-    "errors",
-    "records",
-    "diagnosis",
-    "gate",
-    "report",
-    "inspection",
-    "scaling",
-    "following",
-    "cli",
+    *("errors", "records", "evaluation", "diagnosis", "gate", "report", "inspection", "scaling", "following", "cli"),
     "pytest_plugin",
 )
 

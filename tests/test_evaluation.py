@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
 
-from spectral_doctor.evaluation import coverage_and_density, evaluate_codes, evaluate_mixture
+from spectral_doctor.evaluation import Evaluation, coverage_and_density, evaluate_codes, evaluate_mixture
+from spectral_doctor.evaluation.modes import solid_ceiling
 from spectral_doctor.gan.data import grid, ring
+
+EARLY = ("samples", "modes", "modes_captured", "high_quality_fraction", "kl", "kl_floor", "counts")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -70,3 +74,44 @@ def test_coverage_and_density_fall_where_modes_are_missing() -> None:
     assert density == pytest.approx(1.0, abs=0.2)
     half = same[same[:, 0] > 0.1]
     assert coverage_and_density(real, half)[0] < 0.6
+
+
+def test_a_mode_is_solid_from_a_fifth_of_its_fair_share() -> None:
+    """At the edge, for equal and unequal weights; what is far from every mode counts in the share alone."""
+    means = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
+    for held, solid in ((20, 1), (19, 0)):
+        samples = torch.cat((means[:1].expand(held, 2), torch.full((200 - held, 2), 99.0)))
+        assert evaluate_mixture(samples, means, 1.0).solid_modes == solid
+    samples = torch.cat((means[:1].expand(190, 2), means[1:].expand(10, 2)))
+    assert evaluate_mixture(samples, means, 1.0).solid_modes == 1
+    unequal = evaluate_mixture(samples, means, 1.0, weights=(0.8, 0.2))
+    assert unequal.solid_modes == 2
+    assert unequal.kl == pytest.approx(0.95 * math.log(0.95 / 0.8) + 0.05 * math.log(0.05 / 0.2))
+
+
+def test_the_ceiling_is_what_an_even_sampler_scores() -> None:
+    """Against samples: eight modes at any quality, and a thousand at two qualities."""
+    assert solid_ceiling(2500, [1 / 8] * 8, 0.3) == pytest.approx(8.0)
+    random = seeded(1)
+    for quality in (1.0, 0.3):
+        scored = []
+        for _ in range(20):
+            codes = torch.randint(1000, (2500,), generator=random)
+            good = torch.rand(2500, generator=random) < quality
+            measured = evaluate_codes(codes, 1000, good)
+            assert measured.solid_modes is not None
+            scored.append(measured.solid_modes)
+        expected = 1000 * (1 - math.exp(-2.5 * quality))
+        assert solid_ceiling(2500, [1e-3] * 1000, quality) == pytest.approx(expected, rel=0.01)
+        assert sum(scored) / 20 == pytest.approx(expected, rel=0.02)
+    assert solid_ceiling(2500, [1e-3] * 1000, 0.0) == 0.0
+
+
+def test_an_evaluation_is_read_back_from_its_mapping() -> None:
+    """With its spread; and one of an earlier version, which had neither solid modes nor spread."""
+    samples = ring().sample(300, seeded())
+    measured = ring().evaluate(samples, 8)
+    assert Evaluation.read(asdict(measured)) == measured
+    early = {key: value for key, value in asdict(measured).items() if key in EARLY}
+    assert Evaluation.read(early).counts == measured.counts
+    assert Evaluation.read(early).solid_modes is None

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def recipes() -> None:
-    """List the recipes that `train` knows, with their settings."""
+    """List the recipes that `train` knows, with their settings; then the patients, recipes that fall ill."""
     with speaking_plainly(torch_for="recipes"):
         from dataclasses import asdict
 
-        from spectral_doctor.gan.builtin import RECIPES
+        from spectral_doctor.gan.patients import known_recipes
 
-        for recipe in RECIPES.values():
+        for recipe in known_recipes().values():
             typer.echo(f"{recipe.name}: {recipe.description}")
             typer.echo("  " + " ".join(f"{key}={value}" for key, value in asdict(recipe.settings).items()))
 
@@ -79,17 +79,18 @@ def train(
 
 def recipe_named(name: str, assignments: list[str]) -> Recipe:
     """The recipe of a name or of `file.py:attribute`, with settings changed by `KEY=VALUE` texts."""
-    from spectral_doctor.gan.builtin import RECIPES
     from spectral_doctor.gan.own import load_recipe
+    from spectral_doctor.gan.patients import known_recipes
 
     changes = assigned("--set", assignments)
     if ":" in name:
         return load_recipe(name, changes)
-    if name not in RECIPES:
+    known = known_recipes()
+    if name not in known:
         raise UsageError(
-            f"no recipe is called '{printable(name)}'; there are {listed(RECIPES)}, or your own as file.py:attribute."
+            f"no recipe is called '{printable(name)}'; there are {listed(known, 40)}, or your own as file.py:attribute."
         )
-    return RECIPES[name].build(RECIPES[name].settings.changed(changes))
+    return known[name].build(known[name].settings.changed(changes))
 
 
 def assigned(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from spectral_doctor.errors import UsageError, listed, printable
-from spectral_doctor.evaluation import Evaluation, evaluate_codes, evaluate_mixture
-from spectral_doctor.gan.data import Mixture, StackedDigits, embedded_mixture, grid, ring
+from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.gan.classifier import digit_judge, train_classifier
+from spectral_doctor.gan.data import Mixture, StackedDigits, embedded_mixture, grid, reshaped, ring
 from spectral_doctor.gan.files import Images, digit_files, image_folder, scikit_digits
 from spectral_doctor.gan.networks import (
     ConvolutionalGenerator,
@@ -22,7 +22,6 @@ from spectral_doctor.gan.networks import (
     Wrap,
     cnn_discriminator,
     dcgan_discriminator,
-    digit_classifier,
     mlp,
     wrapper,
 )
@@ -37,11 +36,15 @@ _IMAGE_NETWORKS: dict[str, Callable[[int, int, int, Wrap], nn.Module]] = {
 
 
 class MixtureRecipe(BaseRecipe):
-    """A mixture of Gaussians, learnt by perceptrons with two hidden layers."""
+    """A mixture of Gaussians of the geometry that is set, learnt by perceptrons with two hidden layers."""
 
     def __init__(self, settings: Settings, mixture: Mixture) -> None:
         super().__init__(settings)
-        self.mixture = mixture
+        if min(settings.stretch, settings.imbalance) <= 0 or settings.standard_deviation < 0:
+            raise UsageError("--set stretch=, imbalance=, standard_deviation=: expected numbers above 0.")
+        if settings.standard_deviation:
+            mixture = replace(mixture, standard_deviation=settings.standard_deviation)
+        self.mixture = reshaped(mixture, settings.stretch, settings.shift, settings.imbalance)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Build both perceptrons."""
@@ -55,8 +58,8 @@ class MixtureRecipe(BaseRecipe):
         return self.mixture.sample(count, random)
 
     def evaluate(self, generator: nn.Module) -> Evaluation:
-        """Modes captured, quality and KL of the generator's samples."""
-        return evaluate_mixture(self.sampled(generator), self.mixture.means, self.mixture.quality_radius)
+        """Modes, quality and spread of the generator's samples."""
+        return self.mixture.evaluate(self.sampled(generator), self.settings.latent_dim)
 
 
 class ImageRecipe(BaseRecipe):
@@ -82,9 +85,17 @@ class ImageRecipe(BaseRecipe):
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Build the generator and the discriminator that the settings name."""
         settings = self.settings
-        generator = ConvolutionalGenerator(settings.latent_dim, settings.generator_channels, settings.side, 3)
-        wrap = wrapper(settings.spectral_norm)
-        return generator, _IMAGE_NETWORKS[settings.network](3, settings.discriminator_channels, settings.side, wrap)
+        channels, wrap = self.image_channels, wrapper(settings.spectral_norm)
+        generator = ConvolutionalGenerator(
+            settings.latent_dim, settings.generator_channels, settings.side, channels, settings.start_side
+        )
+        build = _IMAGE_NETWORKS[settings.network]
+        return generator, build(channels, settings.discriminator_channels, settings.side, wrap)
+
+    @property
+    def image_channels(self) -> int:
+        """How many channels an image has: three colours."""
+        return 3
 
     def real(self, count: int, random: torch.Generator) -> Tensor:
         """Draw images."""
@@ -92,47 +103,31 @@ class ImageRecipe(BaseRecipe):
 
 
 class StackedDigitsRecipe(ImageRecipe):
-    """Three digits stacked as channels: 1 000 modes, counted by a classifier."""
+    """Digits stacked as channels, three or as many as are set: 10 to 1 000 modes, counted by a classifier."""
 
-    @cached_property
-    def classifier(self) -> tuple[nn.Module, float]:
-        """The digit classifier, trained once with a fixed seed, and its accuracy on held-out images."""
-        assert isinstance(self.data, StackedDigits)
-        return train_classifier(self.data)
+    def __init__(self, settings: Settings, digits: Callable[[], StackedDigits]) -> None:
+        if settings.stack not in (1, 2, 3):
+            raise UsageError(f"--set stack={settings.stack}: expected 1, 2 or 3 digits.")
+        super().__init__(settings, lambda: _stacked(digits(), settings.stack))
+
+    @property
+    def image_channels(self) -> int:
+        """How many channels an image has: one a digit."""
+        return self.settings.stack
 
     def introduction(self) -> str:
         """The classifier's accuracy: what the counted modes can be trusted for."""
-        return f"classifier that counts the modes: accuracy {self.classifier[1]:.1%} on held-out images"
+        accuracy = train_classifier(self._digits.bank)[1]
+        return f"classifier that counts the modes: accuracy {accuracy:.1%} on held-out images"
 
     def evaluate(self, generator: nn.Module) -> Evaluation:
-        """Modes captured and KL of the generator's images, by the classifier."""
-        images, side = self.sampled(generator), self.settings.side
-        classifier, _ = self.classifier
-        with torch.no_grad():
-            digits = classifier(images.reshape(-1, 1, side, side)).argmax(1).view(-1, 3)
-        return evaluate_codes(digits @ torch.tensor([100, 10, 1]), 1000)
+        """Modes, quality and spread of the generator's images, by the classifier and its features."""
+        return digit_judge(self._digits.bank).evaluate(self.sampled(generator), self.settings.latent_dim)
 
-
-@lru_cache(maxsize=2)
-def train_classifier(data: StackedDigits, seed: int = 0, steps: int = 1500) -> tuple[nn.Module, float]:
-    """Train the digit classifier on four fifths of the images; return it with its accuracy on the rest."""
-    held_out = max(data.bank.shape[1] // 5, 1)
-    train, test = data.bank[:, held_out:], data.bank[:, :held_out]
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        classifier = digit_classifier(data.side)
-    random = torch.Generator().manual_seed(seed)
-    optimizer = Adam(classifier.parameters(), 1e-3)
-    for _ in range(steps):
-        labels = torch.randint(10, (128,), generator=random)
-        images = train[labels, torch.randint(train.shape[1], (128,), generator=random)].unsqueeze(1)
-        noisy = images + 0.1 * torch.randn(images.shape, generator=random)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(classifier(noisy), labels).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    with torch.no_grad():
-        guesses = classifier(test.reshape(-1, 1, data.side, data.side)).argmax(1).view(10, held_out)
-    return classifier, float((guesses == torch.arange(10)[:, None]).double().mean())
+    @property
+    def _digits(self) -> StackedDigits:
+        assert isinstance(self.data, StackedDigits)
+        return self.data
 
 
 @dataclass(frozen=True)
@@ -143,6 +138,12 @@ class BuiltInRecipe:
     description: str
     settings: Settings
     build: Callable[[Settings], Recipe]
+
+
+@lru_cache(maxsize=8)
+def _stacked(digits: StackedDigits, stack: int) -> StackedDigits:
+    """The digits, that many to an image; the same object for the same ones, so that their judge is kept."""
+    return replace(digits, stack=stack)
 
 
 def _glyphs(settings: Settings) -> Recipe:

@@ -42,10 +42,10 @@ class Critic(nn.Module):
         return logit.flatten(1).squeeze(1)
 
 
-def halvings(side: int) -> int:
-    """How often an image side is halved on its way down to a side of at most 4, or to an odd one."""
+def halvings(side: int, smallest: int = 4) -> int:
+    """How often an image side is halved on its way down to a side of at most `smallest`, or to an odd one."""
     count = 0
-    while side > 4 and side % 2 == 0:
+    while side > smallest and side % 2 == 0:
         side, count = side // 2, count + 1
     return count
 
@@ -53,17 +53,17 @@ def halvings(side: int) -> int:
 class ConvolutionalGenerator(nn.Module):
     """A DCGAN generator (Radford et al. 2016) with nearest upsampling.
 
-    latent (n, latent_dim) → image (n, image_channels, side, side) in [-1, 1].
+    latent (n, latent_dim) → image (n, image_channels, side, side) in [-1, 1]. The first side is at most `smallest`.
     """
 
-    def __init__(self, latent_dim: int, channels: int, side: int, image_channels: int) -> None:
+    def __init__(self, latent_dim: int, channels: int, side: int, image_channels: int, smallest: int = 4) -> None:
         super().__init__()
-        self.start_side = side >> halvings(side)
+        self.start_side = side >> halvings(side, smallest)
         self.channels = 2 * channels
         self.start = nn.Linear(latent_dim, self.channels * self.start_side**2)
         layers: list[nn.Module] = [nn.BatchNorm2d(self.channels), nn.ReLU()]
         width = self.channels
-        for _ in range(halvings(side)):
+        for _ in range(halvings(side, smallest)):
             layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width, channels, 3, padding=1)]
             layers += [nn.BatchNorm2d(channels), nn.ReLU()]
             width = channels

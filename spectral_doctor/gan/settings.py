@@ -22,6 +22,10 @@ class Settings:
     r1: float = 0.0
     learning_rate_generator: float = 1e-3
     learning_rate_discriminator: float = 1e-3
+    decay: bool = False
+    restart_at: int = 0
+    restart_generator: float = 1.0
+    restart_discriminator: float = 1.0
     beta1: float = 0.5
     beta2: float = 0.999
     batch_size: int = 256
@@ -31,8 +35,27 @@ class Settings:
     save_every: int = 500
     samples: int = 2500
     side: int = 8
+    start_side: int = 4
+    stack: int = 3
     images_per_digit: int = 200
     path: str = ""
+    standard_deviation: float = 0.0
+    stretch: float = 1.0
+    shift: float = 0.0
+    imbalance: float = 1.0
+
+    def rate_factors(self, step: int) -> tuple[float, float]:
+        """What the learning rates of generator and discriminator are multiplied by in the step after `step` steps.
+
+        With `decay` both fall linearly to zero over the second half, min(1, 2 − 2·step/end), where the end is the
+        restart or the last step. From the step `restart_at` on, if not 0, they are `restart_generator` and
+        `restart_discriminator`: a warm restart, or a run that was resumed with another rate.
+        """
+        if self.restart_at and step >= self.restart_at:
+            return self.restart_generator, self.restart_discriminator
+        left = 2 - 2 * step / (self.restart_at or self.steps)
+        factor = max(min(1.0, left), 0.0) if self.decay else 1.0
+        return factor, factor
 
     def changed(self, assignments: Mapping[str, str]) -> Settings:
         """Return these settings with some changed from text, as `--set` gives them.

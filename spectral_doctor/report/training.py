@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_line(saved: Saved) -> str:
-    """One line: step, modes and KL with its floor, quality, losses, mean logits on real and generated samples."""
+    """One line: step, modes and KL with its floor, quality, solid modes, losses, mean logits on real and fake."""
     parts = []
     if saved.evaluation is not None:
         measured = saved.evaluation
@@ -19,6 +19,8 @@ def checkpoint_line(saved: Saved) -> str:
         parts.append(f"KL to uniform {measured.kl:.3f} (floor {measured.kl_floor:.4f} at {measured.samples} samples)")
         if measured.high_quality_fraction is not None:
             parts.append(f"high quality {measured.high_quality_fraction:.1%}")
+        if measured.solid_modes is not None:
+            parts.append(f"solid modes {measured.solid_modes}")
     if saved.losses is not None:
         parts.append(f"loss D {saved.losses.discriminator:.3f} G {saved.losses.generator:.3f}")
     parts.append(f"D(real) {saved.snapshot.score_real:.2f} D(fake) {saved.snapshot.score_fake:.2f}")

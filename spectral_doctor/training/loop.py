@@ -20,6 +20,7 @@ PREVIEW = 256
 
 def update(state: TrainingState, world: World) -> StepLosses:
     """Make one step, the method's or a plain GAN's, and move the generator's average."""
+    _set_rates(state)
     losses = state.method.step(state, world) if state.method is not None else plain_step(state, world)
     state.step += 1
     _average(state)
@@ -110,6 +111,17 @@ def _save(
     path = write_state(folder, state.step, state.content(evaluation))
     on_save(Saved(state.step, path, evaluation, losses, measured))
     return path
+
+
+def _set_rates(state: TrainingState) -> None:
+    """Set both optimizers' rates to what the settings' schedule has for this step; without one, touch neither."""
+    settings = state.recipe.settings
+    if not (settings.decay or settings.restart_at):
+        return
+    optimizers = (state.generator_optimizer, state.discriminator_optimizer)
+    for optimizer, factor in zip(optimizers, settings.rate_factors(state.step), strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 
 @torch.no_grad()

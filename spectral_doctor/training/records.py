@@ -68,6 +68,8 @@ def tracked_values(saved: Saved) -> dict[str, float]:
         values |= {"modes_captured": float(saved.evaluation.modes_captured), "kl": saved.evaluation.kl}
         if saved.evaluation.high_quality_fraction is not None:
             values["high_quality_fraction"] = saved.evaluation.high_quality_fraction
+        if saved.evaluation.solid_modes is not None:
+            values["solid_modes"] = float(saved.evaluation.solid_modes)
     for layer in snapshot.layers:
         if layer.spectrum is not None:
             index = thresholds.plateau_index(layer.identity.rank)

@@ -17,6 +17,7 @@ from spectral_doctor.checkpoints.training_state import STATE_FORMAT, read_state
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.recipes import Recipe
+from spectral_doctor.gan.settings import Settings
 from spectral_doctor.training.randomness import captured_randomness, restore_randomness
 from spectral_doctor.training.records import StepLosses
 from spectral_doctor.training.world import World
@@ -162,7 +163,8 @@ def load_state(state: TrainingState, path: Path) -> None:
     saved, mode = (content.get("method") or {}).get("mode", "gan"), state.method.name if state.method else "gan"
     if saved != mode:
         raise UsageError(f"{path}: trained with --mode {printable(saved)}, not {mode}; resume with the same.")
-    before, now = content["settings"], asdict(state.recipe.settings)
+    # A setting that is newer than the state had its default.
+    before, now = {**asdict(Settings()), **content["settings"]}, asdict(state.recipe.settings)
     changed = [
         f"{printable(key)} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())

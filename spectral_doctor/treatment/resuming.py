@@ -90,7 +90,7 @@ def measured_modes(path: Path) -> Evaluation | None:
     if not is_training_state(path):
         return None
     evaluation = read_state(state_path(path))["evaluation"]
-    return None if evaluation is None else Evaluation(**{**evaluation, "counts": tuple(evaluation["counts"])})
+    return None if evaluation is None else Evaluation.read(evaluation)
 
 
 def chosen_start(diagnosis: Diagnosis, from_step: int | None) -> tuple[int, str]:

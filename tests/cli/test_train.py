@@ -43,6 +43,7 @@ def test_a_run_prints_its_measured_modes_and_can_be_inspected(tmp_path: Path) ->
     lines = result.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["step 0", "step 50", "step 100"]
     assert "of 8 modes, KL to uniform" in lines[-1]
+    assert ", solid modes " in lines[-1]
     assert CliRunner().invoke(app, ["inspect", str(tmp_path / "run")]).exit_code == 0
 
 

