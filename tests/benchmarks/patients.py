@@ -23,13 +23,13 @@ import torch
 
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.evaluation import course, outcomes
-from spectral_doctor.evaluation.outcomes import shares
+from spectral_doctor.evaluation.outcomes import shares, smoothed
 from spectral_doctor.gan.patients import PATIENTS
-from spectral_doctor.records import LayerSpectrum
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved
 from spectral_doctor.training.state import TrainingState
+from spectral_doctor.trajectory.records import LayerSpectrum
 
 PLATEAU = 5
 
@@ -96,11 +96,17 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "best_solid_modes": [one["solid_modes"] for one in best],
         "last_solid_modes": [one["solid_modes"] for one in last],
         "best_quality": [one["quality_share"] for one in best],
-        "last_quality": [one["quality_share"] for one in last],
+        "last_quality": [last_quality(run) for run in runs],
         "best_plateau": [one["plateau"] for one in best],
         "last_plateau": [one["plateau"] for one in last],
         "seconds": round(statistics.median(run["seconds"] for run in runs), 1),
     }
+
+
+def last_quality(run: Mapping[str, Any]) -> float:
+    """The quality at the last checkpoint, smoothed as the rule of outcomes does: a generator may hop between modes."""
+    pairs = [(one["modes_share"], one["quality_share"]) for one in run["checkpoints"]]
+    return smoothed(pairs)[1][-1]
 
 
 def best_checkpoint(run: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,60 +13,9 @@ from spectral_doctor.training.state import TrainingState
 from tests.benchmarks.corpus_file import pack, read_corpus
 from tests.benchmarks.draws import Draw, drawn
 from tests.benchmarks.laboratory import change_settings, differing, optimizer_statistics, train_run
-from tests.benchmarks.outcomes import EVALUATED_FROM, JudgedRun, changes, judged
+from tests.benchmarks.outcomes import JudgedRun, changes
 
-PACKED = Path(__file__).parents[1] / "data" / "corpus-2.json.gz"
 SMALL = {"steps": "6", "save_every": "2", "samples": "400", "batch_size": "8", "generator_channels": "8"}
-
-
-@pytest.fixture(scope="module")
-def runs() -> list[dict[str, Any]]:
-    """All runs of the packed corpus."""
-    return read_corpus(PACKED)
-
-
-@pytest.fixture(scope="module")
-def found(runs: list[dict[str, Any]]) -> list[JudgedRun]:
-    """What the rule says of them."""
-    return [judged(run) for run in runs]
-
-
-def test_the_corpus_is_large_and_holds_the_disease(found: list[JudgedRun]) -> None:
-    """Runs, spectral norm, true lost modes, falls, every outcome, and steady labels."""
-    assert len(found) >= 240
-    assert abs(sum(run.normalised for run in found) - len(found) / 2) <= len(found) / 20
-    lost = [run for run in found if run.outcomes[-1] is Outcome.MODES_LOST]
-    assert len(lost) >= 60
-    assert sum(run.course is Course.FELL for run in lost) >= 30
-    assert {one for run in found for one in run.outcomes} == set(Outcome)
-    assert changes(found, EVALUATED_FROM) <= 0.08
-
-
-def test_the_file_is_small() -> None:
-    """Under three megabytes."""
-    assert PACKED.stat().st_size < 3e6
-
-
-def test_every_run_is_the_one_its_seed_draws(runs: list[dict[str, Any]]) -> None:
-    """The settings in the file, and what changed later, are those that the command draws for its index."""
-    for run in runs:
-        draw = drawn(0, run["run"])
-        assert (run["recipe"], run["origin"], run["seed"]) == (draw.recipe, draw.origin, draw.seed)
-        assert {key: str(run["settings"][key]) for key in draw.changes} == draw.changes
-        assert run["later"] == ({"after": draw.after, **draw.later} if draw.later else None)
-
-
-def test_every_spectrum_is_one(runs: list[dict[str, Any]]) -> None:
-    """From a thousand thousandths down, as long as the layer's matrix is wide or high."""
-    for run in runs:
-        for checkpoint in run["checkpoints"]:
-            for role, layers in checkpoint["spectra"].items():
-                assert layers.keys() == run["layers"][role].keys()
-                for name, (sigma, values) in layers.items():
-                    assert sigma >= 0
-                    assert len(values) == min(run["layers"][role][name][2:])
-                    assert values[0] == 1000
-                    assert all(one >= two >= 0 for one, two in pairwise(values))
 
 
 def test_another_seed_draws_other_runs() -> None:
