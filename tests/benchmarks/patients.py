@@ -25,11 +25,11 @@ from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.evaluation import course, outcomes
 from spectral_doctor.evaluation.outcomes import shares, smoothed
 from spectral_doctor.gan.patients import PATIENTS
+from spectral_doctor.records import LayerSpectrum
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved
 from spectral_doctor.training.state import TrainingState
-from spectral_doctor.trajectory.records import LayerSpectrum
 
 PLATEAU = 5
 
@@ -105,8 +105,7 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def last_quality(run: Mapping[str, Any]) -> float:
     """The quality at the last checkpoint, smoothed as the rule of outcomes does: a generator may hop between modes."""
-    pairs = [(one["modes_share"], one["quality_share"]) for one in run["checkpoints"]]
-    return smoothed(pairs)[1][-1]
+    return smoothed([one["quality_share"] for one in run["checkpoints"]])[-1]
 
 
 def best_checkpoint(run: Mapping[str, Any]) -> Mapping[str, Any]:

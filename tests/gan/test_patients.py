@@ -77,7 +77,7 @@ def test_the_optimizers_follow_the_schedule_also_after_a_resume(tmp_path: Path) 
 
     def rates(state: TrainingState) -> tuple[float, float]:
         optimizers = (state.generator_optimizer, state.discriminator_optimizer)
-        return tuple(optimizer.param_groups[0]["lr"] for optimizer in optimizers)  # type: ignore[return-value]
+        return tuple(optimizer.param_groups[0]["lr"] for optimizer in optimizers)
 
     state, seen = fresh(), []
     for _ in range(4):
