@@ -19,6 +19,8 @@ from spectral_doctor.records import Form, Kind, LayerIdentity, SkippedLayer, Ski
 from spectral_doctor.spectrum import check_divides
 from spectral_doctor.state_dicts.forms import RECURRENT, StoredWeight, stored_weights
 
+# In a Sequential a convolution, its norm and its activation: the next convolution is three on.
+NEAREST_NUMBERS = 3
 _TRANSPOSED_NAME = re.compile(r"(de|up|trans(posed?)?_?)conv|conv_?(t|trans(posed?)?)(?![a-z])", re.IGNORECASE)
 _EMBEDDING_NAME = re.compile(r"embed|(^|[._])emb([._\d]|$)", re.IGNORECASE)
 _ATTENTION_PARTS = ("query", "key", "value")
@@ -147,7 +149,7 @@ def _with_groups(stored: Sequence[StoredWeight]) -> list[tuple[StoredWeight, int
 
     In `convs.0`, `convs.1`, … the layer takes what the one before it gives, so a convolution whose second
     axis is a proper divisor of that many channels has as many groups. Siblings that all have one shape are
-    parallel branches, not a chain.
+    parallel branches, not a chain; and numbers that leap, as resolutions do (`b64.skip`, `b128.skip`), count none.
     """
     chains: dict[tuple[str, str, int], list[tuple[int, int]]] = defaultdict(list)
     for position, item in enumerate(stored):
@@ -161,7 +163,9 @@ def _with_groups(stored: Sequence[StoredWeight]) -> list[tuple[StoredWeight, int
         shapes = [stored[position].weight.shape for _, position in members]
         if len(set(shapes)) == 1:
             continue
-        for (_, before), (_, position) in pairwise(members):
+        for (earlier, before), (later, position) in pairwise(members):
+            if later - earlier > NEAREST_NUMBERS:
+                continue
             given, weight = stored[before].weight.shape[0], stored[position].weight
             taken = weight.shape[1]
             if 0 < taken < given and given % taken == 0 and weight.shape[0] % (given // taken) == 0:

@@ -186,6 +186,19 @@ def test_grouped_convolutions_are_told_by_the_layer_before() -> None:
     torch.testing.assert_close(torch.from_numpy(layers[2].read()), chain["convs.1.weight"][4:8].flatten(1))
 
 
+def test_resolutions_are_no_chain() -> None:
+    """StyleGAN2's skips are numbered by their side, largest first: 64 gives 512 channels, 128 takes 256 of its own."""
+    shapes = {"b256.skip": (256, 128), "b128.skip": (512, 256), "b64.skip": (512, 512), "b32.skip": (512, 512)}
+    tensors = {f"{name}.weight": torch.zeros(*shape, 1, 1) for name, shape in shapes.items()}
+    layers, _ = collect_layers(live_arrays(tensors))
+    assert {layer.name: layer.matrix_shape for layer in layers} == shapes
+    # The negative: the same shapes under numbers that follow each other are a chain, and grouped.
+    chain = {
+        f"convs.{number}.weight": torch.zeros(*shape, 1, 1) for number, shape in enumerate(((512, 512), (512, 256)))
+    }
+    assert [layer.part for layer in collect_layers(live_arrays(chain))[0]] == ["", "group 1/2", "group 2/2"]
+
+
 def test_parallel_branches_are_not_taken_for_groups() -> None:
     """The nearest case where it must not fire: siblings of one shape are no chain."""
     branches = {f"heads.{index}.weight": torch.randn(64, 32, 3, 3) for index in range(3)}
