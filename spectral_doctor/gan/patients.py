@@ -44,7 +44,6 @@ _RING: dict[str, Any] = {
     "save_every": 250,
     "restart_at": 1500,
 }
-_GRID = {**_RING, "standard_deviation": 0.3, "steps": 2000, "save_every": 200, "restart_at": 1000}
 # One real digit an image, ten modes, learnt within 300 steps.
 _DIGIT: dict[str, Any] = {
     "stack": 1,
@@ -68,16 +67,6 @@ _PATIENTS = (
         False,
         **_RING,
         restart_generator=15.0,
-        restart_discriminator=0.1,
-    ),
-    _patient(
-        "grid-fast-generator",
-        "grid",
-        "the generator's rate restarts at 20 times, the discriminator's is decayed to a tenth",
-        True,
-        False,
-        **_GRID,
-        restart_generator=20.0,
         restart_discriminator=0.1,
     ),
     _patient(
