@@ -101,7 +101,7 @@ class Plain(Array):
 
 
 class Strided(Array):
-    """A view of a flat storage: `storage()` brings its raw elements, mapped from the file where that can be."""
+    """A view of a flat storage: `storage()` brings its raw elements when they are asked for."""
 
     def __init__(
         self,

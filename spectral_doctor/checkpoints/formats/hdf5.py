@@ -177,7 +177,7 @@ class _Walk:
         if place is not None and known and size:
             if place + size > self.source.size:
                 raise ValueError(f"'{'/'.join(path)}' ends after the file does")
-            return _mapped(self.source, place, size, Computed(_nothing, element, shape))
+            return _in_place(self.source, place, size, Computed(_nothing, element, shape))
         source, what = self.source, self.what
 
         def read() -> Values:
@@ -203,7 +203,7 @@ def _nothing() -> Values:
     raise AssertionError("only a type and a shape")
 
 
-def _mapped(source: Source, place: int, size: int, like: Array) -> Strided:
+def _in_place(source: Source, place: int, size: int, like: Array) -> Strided:
     def storage() -> Values:
         return source.span(place, size).view(like.element.raw)
 

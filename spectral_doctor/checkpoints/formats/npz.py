@@ -1,4 +1,4 @@
-"""NumPy archives: a zip of `.npy` members, each mapped where it is not compressed."""
+"""NumPy archives: a zip of `.npy` members, each read where it lies unless it is compressed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _array(source: Source, member: zipfile.ZipInfo) -> Array | str:
         raise UnreadableCheckpoint(str(source.location), f"'{member.filename}' ends before its values do")
     steps = contiguous(shape[::-1])[::-1] if fortran else contiguous(shape)
     if content is not None:
-        return _mapped(content, start, length, element, shape, steps)
+        return _in_place(content, start, length, element, shape, steps)
 
     def values() -> Values:
         raw = np.frombuffer(member_bytes(source, member), dtype=np.uint8)[start : start + length]
@@ -92,7 +92,7 @@ def _array(source: Source, member: zipfile.ZipInfo) -> Array | str:
     return Computed(values, element, shape, "compressed")
 
 
-def _mapped(
+def _in_place(
     content: Within, start: int, length: int, element: ElementType, shape: tuple[int, ...], steps: tuple[int, ...]
 ) -> Strided:
     def storage() -> Values:
