@@ -5,8 +5,9 @@
 For each network six checkpoints are written (random weights, in the forms the real files have) and examined:
 StyleGAN2 at 256 pixels (29 M values), HiFi-GAN's mpd and msd (71 M), an SNGAN ResNet, BigGAN-128, and one small file.
 
-- *floor*: a process that reads the same matrices, stored bare in one file, and takes float64 symmetric product and
-  `eigvalsh` of each; the best of one BLAS thread, all threads, and one thread a matrix side by side.
+- *floor*: a process that reads the matrices that inspect takes (weight norms multiplied out, groups cut), bare in one
+  file, and takes float64 symmetric product and `eigvalsh` of each; the best of one BLAS thread, all threads, and one
+  thread a matrix side by side.
 - *svdvals*: `torch.linalg.svdvals` of the same float32 matrices of one checkpoint, times the number of checkpoints.
 - *WeightWatcher*: its `analyze()` of one checkpoint, times the number (extra `bench`).
 - *busy*: `inspect` beside two processes that keep both cores busy, against the quiet floor.
@@ -35,6 +36,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+
+from spectral_doctor.arrays import live_arrays
+from spectral_doctor.state_dicts.matrices import collect_layers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -137,12 +141,11 @@ def written(folder: Path, build: Callable[[], State], count: int) -> None:
             torch.manual_seed(number)
             state = build()
             torch.save({"D": state}, folder / f"netD_{1000 * (number + 1)}.pt")
-            matrices = [
-                value.flatten(1) for key, value in state.items() if value.ndim > 1 and not key.endswith("weight_g")
-            ]
+            layers, _ = collect_layers(live_arrays(state))
+            matrices = [layer.read().astype(np.float32) for layer in layers]
             shapes.append([(int(item.shape[0]), int(item.shape[1])) for item in matrices])
             for item in matrices:
-                bare.write(item.numpy().tobytes())
+                bare.write(item.tobytes())
     (folder / "shapes.json").write_text(json.dumps(shapes))
 
 
@@ -175,11 +178,7 @@ def largest_error(folder: Path, report: Path) -> float:
     """The worst difference from numpy's SVD over the first checkpoint's matrices of moderate size."""
     layers = [layer for series in json.loads(report.read_text())["series"] for layer in series["layers"]]
     found = sorted(
-        (
-            layer["singular_values"][0]
-            for layer in layers
-            if layer["form"] != "weight norm" and layer["singular_values"][0]
-        ),
+        (layer["singular_values"][0] for layer in layers if layer["singular_values"][0]),
         key=lambda values: (len(values), values[0]),
     )
     worst = 0.0
