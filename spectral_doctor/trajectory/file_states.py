@@ -23,7 +23,7 @@ from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.version import __version__
 
 # To be raised whenever the same file or the same values may give another result than before.
-METHOD = 1
+METHOD = 2
 # Coarser than the clock of any file system in use (FAT: two seconds).
 SETTLED = 3.0
 # Those that a file's own bytes and name decide; behind them the answer can depend on what lies beside it.
