@@ -29,6 +29,7 @@ from spectral_doctor.threads import Crew, crew
 from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.trajectory.cached_outcome import Outcome
 from spectral_doctor.trajectory.examining import begin
+from spectral_doctor.trajectory.file_states import KnownFormats
 from spectral_doctor.trajectory.history import read_history
 from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
@@ -73,9 +74,12 @@ def inspect_paths(
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     pattern = step_pattern(step) if isinstance(step, str) else step
-    candidates = find_candidates(given)
+    formats = None if cache is None else KnownFormats(cache)
+    candidates = find_candidates(given) if formats is None else find_candidates(given, formats)
     files = _examined(candidates.checkpoints, _Asked(discriminator, tuple(exclude), cache), progress)
     files += [examine_history(history) for history in candidates.histories]
+    if formats is not None:
+        formats.keep()
     return concluded(given, candidates.left_out, candidates.failures, files, step=pattern, thresholds=thresholds)
 
 
