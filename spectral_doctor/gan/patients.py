@@ -58,6 +58,9 @@ _DIGIT: dict[str, Any] = {
     "samples": 2500,
     "restart_at": 300,
 }
+# Rates that rise step by step leave the discriminator alive, where a sudden jump of its own often saturates it.
+_RISING = {**_DIGIT, "steps": 800, "restart_over": 300}
+_SMALL_START: dict[str, Any] = {"generator_channels": 32, "start_side": 2, "loss": "least-squares"}
 _PATIENTS = (
     _patient(
         "ring-fast-generator",
@@ -80,6 +83,36 @@ _PATIENTS = (
         start_side=2,
         restart_generator=20.0,
         restart_discriminator=0.1,
+    ),
+    _patient(
+        "digits-resnet-4",
+        "stacked-digits",
+        "a spectrally normalised ResNet of 4 channels; rates grow 20-fold and 10-fold over 300 steps",
+        True,
+        True,
+        **_RISING,
+        restart_generator=20.0,
+        restart_discriminator=10.0,
+    ),
+    _patient(
+        "digits-resnet-8",
+        "stacked-digits",
+        "a spectrally normalised ResNet of 8 channels against a generator from 2×2; rates grow 15-fold and 8-fold",
+        True,
+        True,
+        **{**_RISING, **_SMALL_START, "discriminator_channels": 8},
+        restart_generator=15.0,
+        restart_discriminator=8.0,
+    ),
+    _patient(
+        "digits-resnet-16",
+        "stacked-digits",
+        "a spectrally normalised ResNet of 16 channels against a generator from 2×2; rates grow 20-fold and 10-fold",
+        True,
+        True,
+        **{**_RISING, **_SMALL_START, "discriminator_channels": 16},
+        restart_generator=20.0,
+        restart_discriminator=10.0,
     ),
     _patient(
         "digits-narrow-cnn",
