@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spectral_doctor.evaluation.quality import Floats, as_rows, distances
+from spectral_doctor.evaluation.quality import Floats, Manifold, as_rows, distances
 
 MEASURED = 768
 _KERNEL_SAMPLES = 256
 _KERNEL_WIDTH = 0.2
 _SMALLEST = 1e-6
+_NEIGHBOURS = (5, 25)
+_THIN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class Spread:
     `vendi` is the Vendi score of 256 samples: how many different ones there seem to be. `energy` is the energy
     distance over 2·E‖x − y‖, from 0 (the same distribution) to 1. `size` is ln √(E‖x − ȳ‖² / E‖y − ȳ‖²) and
     `relative_deviation` ln √(tr C / tr C_y): how far out, and how wide, beside real data. No logarithm is below
-    ln 10⁻⁶.
+    ln 10⁻⁶. `coverage` and `broad_coverage` are the shares of real samples with one of x nearer than their 5th and
+    25th nearest real neighbour (Naeem et al., ICML 2020, eq. 4), `relative_vendi` is ln of the Vendi score over that
+    of y, and `whitened` the participation of x where y fills every direction alike.
     """
 
     participation: float
@@ -34,6 +38,10 @@ class Spread:
     energy: float | None = None
     size: float | None = None
     relative_deviation: float | None = None
+    coverage: float | None = None
+    broad_coverage: float | None = None
+    relative_vendi: float | None = None
+    whitened: float | None = None
 
 
 def measured_spread(samples: ArrayLike, latent_dim: int, real: ArrayLike | None = None) -> Spread:
@@ -46,7 +54,31 @@ def measured_spread(samples: ArrayLike, latent_dim: int, real: ArrayLike | None 
     y = as_rows(real)[:MEASURED]
     centre, real_variance = y.mean(axis=0), float(y.var(axis=0).sum())
     size = _log_ratio(float(((x - centre) ** 2).sum(axis=1).mean()), real_variance)
-    return Spread(participation, deviation, vendi, energy_distance(x, y), size, _log_ratio(variance, real_variance))
+    inside = [
+        Manifold.around(y, neighbours).coverage_and_density(x)[0] if len(y) > neighbours else None
+        for neighbours in _NEIGHBOURS
+    ]
+    return Spread(
+        participation,
+        deviation,
+        vendi,
+        energy_distance(x, y),
+        size,
+        _log_ratio(variance, real_variance),
+        coverage=inside[0],
+        broad_coverage=inside[1],
+        relative_vendi=math.log(vendi / vendi_score(y)),
+        whitened=_participation(_whitened(x, y), latent_dim) if real_variance else None,
+    )
+
+
+def _whitened(x: Floats, y: Floats) -> Floats:
+    """x in the basis in which the covariance of y is the identity; directions that y hardly has stay small."""
+    centred = y - y.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(y))
+    kept = values > _THIN * values[-1]
+    white: Floats = (x - y.mean(axis=0)) @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return white
 
 
 def energy_distance(x: Floats, y: Floats) -> float:
