@@ -103,7 +103,11 @@ def find_generators(tree: Mapping[str, object], location: Location) -> dict[str,
         first = {prefix: tensors for prefix, tensors in unknown.items() if ranks[prefix] == min(ranks.values())}
         # A folder may be named after both networks' run; shapes know better.
         told = name_role(stem(location)) is Role.GENERATOR
-        return {key: tensors for key, tensors in first.items() if told or weights_of(tensors)[-1].outputs > 1}
+        return {
+            key: tensors
+            for key, tensors in first.items()
+            if told or weights_of(tensors)[-1].outputs > 1 or look_of(tensors) is Look.GENERATOR
+        }
     if role is Role.DISCRIMINATOR:
         return {}
     return {prefix: tensors for prefix, tensors in unknown.items() if look_of(tensors) is Look.GENERATOR}
