@@ -25,7 +25,8 @@ def rebuilt(network: Mapping[str, Array]) -> Rebuilt | NotRebuilt:
     """Read a generator's tensors (dotted name → array) as a network that can be sampled; nothing is read or run yet.
 
     Known are a perceptron, a chain of (transposed) convolutions with batch norms (DCGAN, Radford et al. 2016),
-    residual blocks (SNGAN, Miyato et al. 2018) and StyleGAN2 (Karras et al. 2020). Activations, strides, upsamplings and the latents' distribution are
+    residual blocks (SNGAN, Miyato et al. 2018) and StyleGAN2 (Karras et al. 2020). Activations, strides, upsamplings
+    and the latents' distribution are
     not stored: the usual ones are taken, and where batch norms remember statistics of training, those that they
     remember.
     """
