@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, require_torch, speaking_plainly
 from spectral_doctor.cli.options import (
+    AllLayers,
     Assignments,
     DiscriminatorKey,
     ExcludedLayers,
@@ -54,7 +57,7 @@ def inspect(
     report_format: Reporting = ReportFormat.TEXT,
     html: HtmlFile = None,
     plot: PlotFile = None,
-    fail_on: FailingFrom = FailOn.NEVER,
+    fail_on: FailingFrom = "never",
     sensitive: Sensitive = False,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
@@ -66,6 +69,7 @@ def inspect(
     shard: PartOf = None,
     rows: RowsFile = None,
     plan: PlanOnly = False,
+    layers: AllLayers = False,
     explain: Explain = False,
     no_cache: WithoutCache = False,
 ) -> None:
@@ -91,26 +95,31 @@ def inspect(
         if not reconstruct and (recipe or assignments):
             raise UsageError("--recipe and --set: go with --reconstruct.")
         found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
-        deliver(inspection, found, report_format, explain, plot, html)
-        missing = fail_on is not FailOn.NEVER and any(item.modes_missing for item in found.values())
-        if missing or fails(inspection, fail_on):
+        deliver(inspection, found, Presentation(report_format, explain, layers, plot, html))
+        levels = FailOn.read(fail_on)
+        missing = not levels.never and any(item.modes_missing for item in found.values())
+        if missing or fails(inspection, levels):
             raise typer.Exit(ExitCode.FINDINGS)
 
 
-def deliver(
-    inspection: Inspection,
-    found: Mapping[str, Reconstruction],
-    report_format: ReportFormat,
-    explain: bool,
-    plot: Path | None,
-    html: Path | None,
-) -> None:
-    """Print the report, and write what is asked for as files."""
-    _print_report(inspection, found, report_format, explain)
-    if plot is not None:
-        _write_plot(inspection, plot)
-    if html is not None:
-        _write_html(inspection, html)
+@dataclass(frozen=True)
+class Presentation:
+    """How a report is shown: its format, how much of it, and the files that are written beside it."""
+
+    report_format: ReportFormat
+    explain: bool
+    layers: bool
+    plot: Path | None
+    html: Path | None
+
+
+def deliver(inspection: Inspection, found: Mapping[str, Reconstruction], wished: Presentation) -> None:
+    """Print the report, and write what is asked for as files, saying where."""
+    _print_report(inspection, found, wished)
+    if wished.plot is not None:
+        _write_plot(inspection, wished.plot)
+    if wished.html is not None:
+        _write_html(inspection, wished.html)
 
 
 def _reconstructions(
@@ -142,26 +151,28 @@ def progress_bar() -> Iterator[Progress]:
         yield advance
 
 
-def _print_report(
-    inspection: Inspection, found: Mapping[str, Reconstruction], report_format: ReportFormat, explain: bool
-) -> None:
-    if report_format is ReportFormat.JSON:
+def _print_report(inspection: Inspection, found: Mapping[str, Reconstruction], wished: Presentation) -> None:
+    if wished.report_format is ReportFormat.JSON:
         from spectral_doctor.report.document import render_json
 
         sys.stdout.write(render_json(inspection, found) + "\n")
         return
-    from rich.console import Console
-
     from spectral_doctor.report.text import render_text
 
-    terminal = Console()
-    width = terminal.width if terminal.is_terminal else 80
-    color = terminal.is_terminal and terminal.color_system is not None and not terminal.no_color
-    sys.stdout.write(render_text(inspection, width=max(width, 80), color=color, explain=explain))
+    width, color = _terminal()
+    sys.stdout.write(render_text(inspection, width=width, color=color, explain=wished.explain, layers=wished.layers))
     if found:
         from spectral_doctor.report.reconstruction import render_reconstructions
 
-        sys.stdout.write("\n" + render_reconstructions(found, width=max(width, 80)) + "\n")
+        sys.stdout.write("\n" + render_reconstructions(found, width=width) + "\n")
+
+
+def _terminal() -> tuple[int, bool]:
+    """How wide the terminal is, at least 80 columns and 80 where there is none, and whether it shows colours."""
+    if not sys.stdout.isatty():
+        return 80, False
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return max(shutil.get_terminal_size().columns, 80), not plain
 
 
 def check_outputs(plot: Path | None, html: Path | None, inputs: Sequence[str]) -> None:
@@ -211,19 +222,12 @@ def _write(inspection: Inspection, option: str, path: Path, content: bytes) -> N
         write_atomically(path, content)
     except OSError as error:
         raise UsageError(f"{option} {printable(path)}: cannot be written: {error.strerror}.") from error
+    typer.echo(f"written: {printable(path)}", err=True)
 
 
 def fails(inspection: Inspection, fail_on: FailOn) -> bool:
     """Whether a discriminator fails; one that is a discriminator by its shape alone never does."""
-    from spectral_doctor.diagnosis.records import FindingKind, Verdict
     from spectral_doctor.records import Certainty
 
-    if fail_on is FailOn.NEVER:
-        return False
-    failing = {Verdict.COLLAPSED} | ({Verdict.DECLINING} if fail_on is FailOn.DECLINING else set())
-    return any(
-        diagnosis.verdict in failing
-        or any(finding.kind is FindingKind.NON_FINITE and finding.current for finding in diagnosis.findings)
-        for diagnosis in inspection.diagnoses
-        if diagnosis.trajectory.certainty is Certainty.CONFIRMED
-    )
+    confirmed = (item for item in inspection.diagnoses if item.trajectory.certainty is Certainty.CONFIRMED)
+    return any(fail_on.reached(item) for item in confirmed)

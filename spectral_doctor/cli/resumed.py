@@ -121,6 +121,6 @@ class _VerdictTeller:
 
     def __call__(self, saved: Saved) -> None:
         from spectral_doctor.diagnosis.rules import diagnose
-        from spectral_doctor.report.treatment import verdict_word
+        from spectral_doctor.report.treatment import live_words
 
-        typer.echo(f"  {verdict_word(diagnose(self.state.monitor.trajectory))}")
+        typer.echo(f"  {live_words(diagnose(self.state.monitor.trajectory))}")

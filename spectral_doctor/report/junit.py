@@ -46,7 +46,7 @@ def _suite(root: ElementTree.Element, name: str, cases: Sequence[ElementTree.Ele
 def _discriminator_cases(
     diagnosis: Diagnosis, outcome: CheckOutcome, problems: Sequence[Problem]
 ) -> list[ElementTree.Element]:
-    not_judged = {finding.layer: finding.reason for finding in diagnosis.layers if finding.verdict is None}
+    not_judged = {finding.layer: finding.reason for finding in diagnosis.layers if finding.state is None}
     cases = []
     for rule in (RULES[code] for code in outcome.levels if not code.startswith("SD3")):
         layers = [layer.name for layer in diagnosis.trajectory.layers] if rule.per_layer else [""]

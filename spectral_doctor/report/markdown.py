@@ -48,18 +48,24 @@ def _discriminators(diagnoses: tuple[Diagnosis, ...]) -> str:
         rows.append(
             (
                 _text(trajectory.discriminator),
-                diagnosis.verdict.value,
+                diagnosis.spectrum.value,
+                _modes(diagnosis),
                 "—" if diagnosis.onset is None else f"{trajectory.step_unit} {diagnosis.onset}",
                 f"{trajectory.step_unit} {trajectory.steps[-1]}",
                 sparkline(best, _TREND),
                 _text(resume),
             )
         )
-    return _table(("discriminator", "verdict", "since", "last", "best plateau", "resume from"), rows)
+    return _table(("discriminator", "spectrum", "modes", "since", "last", "best plateau", "resume from"), rows)
+
+
+def _modes(diagnosis: Diagnosis) -> str:
+    chance = diagnosis.modes.probability
+    return diagnosis.modes.statement.value + ("" if chance is None else f" {chance:.2f}")
 
 
 def _lowest(diagnosis: Diagnosis) -> str:
-    judged = [finding for finding in diagnosis.layers if finding.verdict is not None]
+    judged = [finding for finding in diagnosis.layers if finding.state is not None]
     if not judged:
         return ""
     judged.sort(key=_last)
