@@ -59,7 +59,9 @@ FailingFrom = Annotated[
         help="Exit with 1 from here on: collapsed or declining (spectrum), lost or doubt (modes), never; e.g. collapsed,lost.",
     ),
 ]
-Sensitive = Annotated[bool, typer.Option("--sensitive", help="Early warning: modes lost from even odds on, a decline sooner.")]
+Sensitive = Annotated[
+    bool, typer.Option("--sensitive", help="Early warning: modes lost from even odds on, a decline sooner.")
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
 ]

@@ -10,9 +10,7 @@ from spectral_doctor.trajectory.records import SpectralTrajectory
 
 _TROUBLED = (SpectrumState.DECLINING, SpectrumState.COLLAPSED, SpectrumState.EXPLODED, SpectrumState.NON_FINITE)
 _NO_START = (SpectrumState.UNTRAINED, SpectrumState.EXPLODED, SpectrumState.NON_FINITE, SpectrumState.ZERO)
-START_OVER = (
-    "only untrained weights lie before: start over, with a lower discriminator rate, spectral norm or a gradient penalty"
-)
+START_OVER = "only untrained weights lie before: start over, with a lower discriminator rate, spectral norm or a gradient penalty"
 
 
 def advised(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from spectral_doctor.diagnosis.findings import STILL, moved
+from spectral_doctor.diagnosis.findings import HARDLY, moved
 from spectral_doctor.diagnosis.records import Event, EventKind, SpectrumState, Thresholds
 from spectral_doctor.diagnosis.states import SUNK, Standing
 from spectral_doctor.errors import listed
@@ -14,9 +14,7 @@ from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajecto
 _RISEN = (SpectrumState.RECOVERING, SpectrumState.SOUND)
 
 
-def events_of(
-    trajectory: SpectralTrajectory, found: Sequence[Standing], thresholds: Thresholds
-) -> tuple[Event, ...]:
+def events_of(trajectory: SpectralTrajectory, found: Sequence[Standing], thresholds: Thresholds) -> tuple[Event, ...]:
     """The timeline of a series, in step order; one checkpoint has none."""
     everything = [
         *_turns(trajectory, found),
@@ -43,12 +41,12 @@ def _frozen(trajectory: SpectralTrajectory) -> Iterator[Event]:
     """Unbroken stretches in which no layer moved by a ten-thousandth of its σ_1."""
     start: int | None = None
     for index in range(1, len(trajectory.steps) + 1):
-        still = index < len(trajectory.steps) and not any(moved(layer, index, STILL) for layer in trajectory.layers)
+        still = index < len(trajectory.steps) and not any(moved(layer, index, HARDLY) for layer in trajectory.layers)
         if still and start is None:
             start = index - 1
         elif not still and start is not None:
             first, last = trajectory.steps[start], trajectory.steps[index - 1]
-            yield Event(EventKind.FROZEN, first, last, (), "no layer moved: the discriminator was not learning")
+            yield Event(EventKind.FROZEN, first, last, (), "no layer moved by a ten-thousandth of its σ1")
             start = None
 
 

@@ -10,8 +10,9 @@ from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 FLAT, CLIFF = 0.98, 0.75
-# A layer has moved when one of its singular values has, by more than a ten-thousandth of σ_1.
-STILL = 1e-4
+# A layer stands still when none of its singular values moves by more than a millionth of σ_1, what float32 rounds to,
+# and hardly moves up to a ten-thousandth: a rate that decays to zero ends so.
+STILL, HARDLY = 1e-6, 1e-4
 
 
 def find_faults(trajectory: SpectralTrajectory, thresholds: Thresholds) -> tuple[Finding, ...]:

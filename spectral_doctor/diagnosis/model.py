@@ -119,7 +119,9 @@ def estimate(
     if witness is not None and witness.constant:
         return ModesEstimate(ModesStatement.LOST, 1.0, tier, (), "all samples of the generator are the same")
     if evidence is None or state in MUTE:
-        return ModesEstimate(ModesStatement.NOT_KNOWN, None, tier, (), f"a spectrum that is {state.value} tells nothing")
+        return ModesEstimate(
+            ModesStatement.NOT_KNOWN, None, tier, (), f"a spectrum that is {state.value} tells nothing"
+        )
     formula, values = formulas[tier], values_of(evidence, witness, tier)
     reason = formula.outside(values, rank)
     if reason:
@@ -142,7 +144,9 @@ def _statement(chance: float, tier: Tier, thresholds: Thresholds) -> ModesStatem
 def _arguments(formula: Formula, values: Mapping[str, float]) -> tuple[Argument, ...]:
     """What each term adds to the log-odds against a typical run, the strongest first, in words."""
     found = [
-        Argument(item.name, values[item.name], item.weight * (values[item.name] - item.typical), _sentence(item.name, values))
+        Argument(
+            item.name, values[item.name], item.weight * (values[item.name] - item.typical), _sentence(item.name, values)
+        )
         for item in formula.terms
     ]
     return tuple(sorted(found, key=lambda item: -abs(item.weight)))

@@ -168,7 +168,9 @@ def _parsed(content: Any) -> Reference:
     ranges = []
     for name, (low, quarter, high, count, sources) in content["ranges"].items():
         numbers = (float(low), float(quarter), float(high))
-        if not all(math.isfinite(value) and 0.0 <= value <= 1.0 for value in numbers) or sorted(numbers) != list(numbers):
+        if not all(math.isfinite(value) and 0.0 <= value <= 1.0 for value in numbers) or sorted(numbers) != list(
+            numbers
+        ):
             raise ValueError
         ranges.append((str(name), Range(*numbers, int(count), int(sources), wide=False)))
     return Reference(tuple(ranges))

@@ -43,7 +43,9 @@ def _is_random(identity: LayerIdentity, spectrum: Spectrum) -> bool:
         return False
     if spectrum.size > 1 and spectrum.relative[-1] >= _ORTHOGONAL:
         return True
-    return _has_initial_size(identity, spectrum) and (spectrum.size < _SMALLEST_RANK or _has_the_shape(spectrum, identity))
+    return _has_initial_size(identity, spectrum) and (
+        spectrum.size < _SMALLEST_RANK or _has_the_shape(spectrum, identity)
+    )
 
 
 def _has_the_shape(spectrum: Spectrum, identity: LayerIdentity) -> bool:

@@ -42,7 +42,9 @@ def render_text(
         sentences = [printable(item) for item in group] if explain else [grouped_failures(group)]
         lines += _wrapped([f"Could not be used: {sentence}" for sentence in sentences], width)
     if explain and inspection.diagnoses:
-        lines += _wrapped(["Thresholds:", *(f"- {one}" for one in inspection.diagnoses[0].thresholds.sentences())], width)
+        lines += _wrapped(
+            ["Thresholds:", *(f"- {one}" for one in inspection.diagnoses[0].thresholds.sentences())], width
+        )
         lines += _wrapped([_GLOSSARY], width)
     if inspection.diagnoses:
         lines.append(_next(inspection, explain, layers))
@@ -77,7 +79,9 @@ def _left_out(left_out: Sequence[LeftOut], explain: bool) -> list[str]:
     others = [(item.name, item.reason) for item in left_out if not item.format_name]
     if explain:
         return _by_reason("Left out", [*others, *((item.name, item.reason) for item in closed)])
-    counted = [f"Left out: {len(others)} part{'' if len(others) == 1 else 's'} (--explain names them)."] if others else []
+    counted = (
+        [f"Left out: {len(others)} part{'' if len(others) == 1 else 's'} (--explain names them)."] if others else []
+    )
     return [*counted, *_by_format(closed)]
 
 

@@ -98,7 +98,12 @@ def source_of(formulas: dict[Tier, Formula]) -> str:
         "FORMULAS = {",
     ]
     for tier, formula in formulas.items():
-        lines += [f"    Tier.{tier.name}: Formula(", f"        {formula.baseline},", f"        {formula.ranks},", "        ("]
+        lines += [
+            f"    Tier.{tier.name}: Formula(",
+            f"        {formula.baseline},",
+            f"        {formula.ranks},",
+            "        (",
+        ]
         for item in formula.terms:
             numbers = ", ".join(map(str, (item.weight, item.typical, item.lowest, item.highest)))
             lines.append(f'            Term("{item.name}", {numbers}),')

@@ -81,7 +81,13 @@ def _run(raw: Mapping[str, Any]) -> ModesRun:
         for step, evaluation, item in zip(steps, evaluations, raw["checkpoints"], strict=True)
     }
     return ModesRun(
-        raw["run"], raw["recipe"], bool(raw["settings"]["spectral_norm"]), _series(raw, steps), found, course(found), witnesses
+        raw["run"],
+        raw["recipe"],
+        bool(raw["settings"]["spectral_norm"]),
+        _series(raw, steps),
+        found,
+        course(found),
+        witnesses,
     )
 
 
@@ -91,9 +97,7 @@ def _witness(evaluation: Evaluation, spectra: Mapping[str, Any]) -> Witness:
     spread = evaluation.spread
     if spread is None:
         return Witness(ratio)
-    return Witness(
-        ratio, bounded(spread.participation), bounded(spread.deviation), spread.energy, evaluation.samples
-    )
+    return Witness(ratio, bounded(spread.participation), bounded(spread.deviation), spread.energy, evaluation.samples)
 
 
 def _series(raw: Mapping[str, Any], steps: tuple[int, ...]) -> SpectralTrajectory:
@@ -105,7 +109,14 @@ def _series(raw: Mapping[str, Any], steps: tuple[int, ...]) -> SpectralTrajector
         layers.append(LayerTrajectory(identity, spectra, tuple(int(item is None) for item in spectra)))
     refs = tuple(CheckpointRef(f"run-{raw['run']}/{step}") for step in steps)
     return SpectralTrajectory(
-        SeriesId(f"run-{raw['run']}"), Certainty.CONFIRMED, "the corpus", steps, "step", "the corpus", refs, tuple(layers)
+        SeriesId(f"run-{raw['run']}"),
+        Certainty.CONFIRMED,
+        "the corpus",
+        steps,
+        "step",
+        "the corpus",
+        refs,
+        tuple(layers),
     )
 
 

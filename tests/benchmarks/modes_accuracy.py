@@ -161,7 +161,9 @@ def report(title: str, runs: Sequence[ModesRun], shipped: bool) -> dict[str, dic
     """Print the table of one set of runs, and return its figures by tier."""
     rows = [row for run in runs for row in rows_of(run)]
     mute = len(runs) - sum(row.last for row in rows)
-    print(f"\n{title}: {len(runs)} runs; the last discriminator of {mute} says nothing (still, untrained, not finite …)")
+    print(
+        f"\n{title}: {len(runs)} runs; the last discriminator of {mute} says nothing (still, untrained, not finite …)"
+    )
     found: dict[str, dict[str, float]] = {}
     for tier in OF_TIER:
         formula_of = (lambda row, tier=tier: FORMULAS[tier]) if shipped else halves(rows, tier)

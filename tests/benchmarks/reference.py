@@ -127,7 +127,9 @@ def main() -> None:
     for name, one in reference.ranges:
         print(f"{name:40} {one.low:.2f} {one.quarter:.2f} {one.high:.2f}  {one.count} layers of {one.sources} sources")
     if arguments.write:
-        PACKED.write_text(json.dumps(reference_document(reference), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        PACKED.write_text(
+            json.dumps(reference_document(reference), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     said: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         if row["role"] == "D" and row["layers"]:

@@ -119,7 +119,9 @@ def test_a_size_that_no_trained_layer_has_is_exploded() -> None:
     """From one file, by the size alone, at any plateau; 9 000 is not, nor an embedding."""
 
     def state(size: float, kind: str = "conv") -> SpectrumState:
-        return judged(LayerTrajectory(identity("a", kind=kind), (plateau_spectrum(0.9, sigma_max=size),), (0,))).spectrum
+        return judged(
+            LayerTrajectory(identity("a", kind=kind), (plateau_spectrum(0.9, sigma_max=size),), (0,))
+        ).spectrum
 
     assert state(1e11) is SpectrumState.EXPLODED
     assert state(9e3) is SpectrumState.SOUND

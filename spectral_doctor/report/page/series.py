@@ -54,7 +54,12 @@ def _verdict(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
     class_, sign = mark(diagnosis.spectrum)
     title = tag(
         "h2",
-        tag("span", tag("span", sign, aria_hidden="true"), f" {diagnosis.spectrum.value} spectrum · modes {diagnosis.modes.statement.value}", class_="verdict"),
+        tag(
+            "span",
+            tag("span", sign, aria_hidden="true"),
+            f" {diagnosis.spectrum.value} spectrum · modes {diagnosis.modes.statement.value}",
+            class_="verdict",
+        ),
         tag("span", " for ", class_="unseen"),
         tag("span", trajectory.discriminator, class_="code whose"),
         id=f"{prefix}-title",
