@@ -56,7 +56,7 @@ FailingFrom = Annotated[
     typer.Option(
         "--fail-on",
         metavar="LEVELS",
-        help="Exit with 1 from here on: collapsed or declining (spectrum), lost or doubt (modes), never; e.g. collapsed,lost.",
+        help="Exit with 1 from here on: collapsed or declining (spectrum), lost or doubt (modes), never.",
     ),
 ]
 Sensitive = Annotated[

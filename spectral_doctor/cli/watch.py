@@ -16,7 +16,7 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.cache import cache_of
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern, WithoutCache, FailingFrom
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, FailingFrom, StepPattern, WithoutCache
 from spectral_doctor.errors import MissingPath, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.signals import Received, received_signals

@@ -10,7 +10,10 @@ from spectral_doctor.trajectory.records import SpectralTrajectory
 
 _TROUBLED = (SpectrumState.DECLINING, SpectrumState.COLLAPSED, SpectrumState.EXPLODED, SpectrumState.NON_FINITE)
 _NO_START = (SpectrumState.UNTRAINED, SpectrumState.EXPLODED, SpectrumState.NON_FINITE, SpectrumState.ZERO)
-START_OVER = "only untrained weights lie before: start over, with a lower discriminator rate, spectral norm or a gradient penalty"
+START_OVER = (
+    "only untrained weights lie before: start over, with a lower discriminator rate, spectral norm or a gradient "
+    "penalty"
+)
 
 
 def advised(
@@ -23,7 +26,7 @@ def advised(
     """
     troubled = states[-1].spectrum in _TROUBLED or states[-1].modes is ModesStatement.LOST
     measured = _best_measured(states, curves)
-    if measured is not None and (troubled or measured.checkpoint is not None and measured.step != states[-1].step):
+    if measured is not None and (troubled or measured.step != states[-1].step):
         return measured
     usable = [item for item in states[:end] if item.checkpoint.is_present and item.spectrum is SpectrumState.SOUND]
     kept = [item for item in usable if item.modes is not ModesStatement.LOST]

@@ -110,9 +110,10 @@ def plateau(layer: LayerTrajectory, thresholds: Thresholds) -> tuple[float | Non
 def depth_at(panel: Panel, index: int, thresholds: Thresholds) -> float | None:
     """How deep the spectrum lies: the mean of ln((1.05 − σ_k/σ_1) / (1.05 − q)) over the better half of the layers.
 
-    q is the lower quartile of healthy layers of a layer's class. In a healthy network the better half of the layers lies
-    above what most healthy layers reach; where it lies, taken together, below what three quarters of them reach, the
-    depth is above 0. The better half are those of the least depth, at least one. None where no judged layer is finite.
+    q is the lower quartile of healthy layers of a layer's class. In a healthy network the better half of the layers
+    lies above what most healthy layers reach; where it lies, taken together, below what three quarters of them reach,
+    the depth is above 0. The better half are those of the least depth, at least one. None where no judged layer is
+    finite.
     """
     depths = sorted(
         layer_depth(item, reference, thresholds)

@@ -30,11 +30,14 @@ MUTE = frozenset(
 )
 _UNDECIDED = "D's spectra alone do not decide it"
 NAMES = tuple(field.name for field in fields(Evidence))
+_GENERATOR = ("ratio", "ratio_fall")
+_SAMPLES = ("participation", "deviation", "loss")
+_DATA = ("energy", "coverage", "broad_coverage", "relative_vendi")
 OF_TIER: Mapping[Tier, tuple[str, ...]] = {
     Tier.DISCRIMINATOR: NAMES,
-    Tier.GENERATOR: (*NAMES, "ratio"),
-    Tier.SAMPLES: (*NAMES, "participation", "deviation"),
-    Tier.DATA: (*NAMES, "participation", "deviation", "energy"),
+    Tier.GENERATOR: (*NAMES, *_GENERATOR),
+    Tier.SAMPLES: (*NAMES, *_GENERATOR, *_SAMPLES),
+    Tier.DATA: (*NAMES, *_GENERATOR, *_SAMPLES, *_DATA),
 }
 
 
@@ -84,9 +87,14 @@ _TITLES = {
     "outgrowth": "the growth of one layer beside the others",
     "normalised": "spectral norm",
     "ratio": "the generator's mean σ2/σ1",
+    "ratio_fall": "the fall of the generator's mean σ2/σ1 from its best",
     "participation": "the samples' participation",
     "deviation": "the samples' deviation",
-    "energy": "the energy distance to real data",
+    "loss": "the loss of different samples since their best (ln Vendi score)",
+    "energy": "the energy distance to real data (ln)",
+    "coverage": "the share of real samples with a close generated one",
+    "broad_coverage": "the share of real samples with a generated one in their wider neighbourhood",
+    "relative_vendi": "the variety beside real data's (ln of the Vendi scores' ratio)",
 }
 
 
@@ -133,7 +141,7 @@ def estimate(
 
 
 def _statement(chance: float, tier: Tier, thresholds: Thresholds) -> ModesStatement:
-    """LOST and KEPT at the ends, IN DOUBT between; a discriminator alone can accuse, and never vouch for its generator."""
+    """LOST and KEPT at the ends, IN DOUBT between; a discriminator alone can accuse, and never vouch."""
     if chance >= thresholds.lost_at:
         return ModesStatement.LOST
     if tier is Tier.DISCRIMINATOR:

@@ -113,8 +113,8 @@ class Thresholds:
             f"DECLINING, in a series: it has come near (depth {self.declining_from:g} or more, "
             f"{self.decline:g} deeper than before), or under spectral norm the best σ2/σ1 is below "
             f"{self.second_below:g} (rank ≥ {self.published_rank}; Liu et al. 2019)",
-            f"modes LOST: probability {self.lost_at:g} or more; KEPT: below {self.kept_below:g}; between IN DOUBT. D alone "
-            "never says KEPT: NOT KNOWN",
+            f"modes LOST: probability {self.lost_at:g} or more; KEPT: below {self.kept_below:g}; between IN DOUBT. Of "
+            "D alone KEPT is never said: NOT KNOWN",
             f"judged are layers of rank ≥ {self.smallest_rank} that move and are not clipped; under spectral norm only "
             "the normalised ones",
             f"EXPLODED: σ1 above {self.largest_sigma:g}; exploding: σ1 has grown {self.explosion:g}-fold since the "
@@ -126,8 +126,8 @@ class Thresholds:
 class StepState:
     """The discriminator at one checkpoint: both statements so far, and the layer that keeps the best plateau.
 
-    `depth` is below 0 while the better half of the layers lies above the lower quartile of its reference; `probability` is that modes
-    are lost; None where nothing can be judged.
+    `depth` is below 0 while the better half of the layers lies above the lower quartile of its reference;
+    `probability` is that modes are lost; None where nothing can be judged.
     """
 
     step: int
@@ -156,7 +156,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class ModesEstimate:
-    """Whether modes are lost: a word, its probability, what it rests on, what counted, and why where it is not known."""
+    """Whether modes are lost: a word, its probability, what it rests on, what counted, and why it is not known."""
 
     statement: ModesStatement
     probability: float | None

@@ -29,7 +29,7 @@ from spectral_doctor.diagnosis.records import (
 )
 from spectral_doctor.diagnosis.reference import Range, Reference
 from spectral_doctor.diagnosis.states import Standing, onset_index, standings
-from spectral_doctor.diagnosis.witness import Witness
+from spectral_doctor.diagnosis.witness import Witness, in_series
 from spectral_doctor.diagnosis.wording import summarise
 from spectral_doctor.errors import NoObservations
 from spectral_doctor.trajectory.curves import MetricCurve
@@ -50,8 +50,9 @@ def diagnose(
     """Judge one discriminator's series, in one pass over its checkpoints.
 
     Two statements are made at each: the state of the spectrum, by definition and from the weights alone
-    (`states`), and the probability that modes are lost (`model`), with what is known of the generator in `witnesses`, by
-    step. A fall in one layer is normal: it is the better half that counts. What the run measured of its samples stands
+    (`states`), and the probability that modes are lost (`model`), with what is known of the generator in `witnesses`,
+    by step. A fall in one layer is normal: it is the better half that counts. What the run measured of its samples
+    stands
     in `curves` and weighs most in the advice.
 
     Raises `NoObservations` for a series without a checkpoint.
@@ -61,7 +62,7 @@ def diagnose(
     thresholds, reference = thresholds or Thresholds(), reference or Reference.shipped()
     panel = panel_of(trajectory, thresholds, reference)
     found = list(standings(trajectory, panel, thresholds))
-    estimates = _estimates(trajectory, panel, found, thresholds, witnesses or {})
+    estimates = _estimates(trajectory, panel, found, thresholds, in_series(witnesses or {}))
     layers = tuple(_layer_findings(trajectory, panel, thresholds, reference))
     states = tuple(_states(trajectory, layers, found, estimates))
     sunk = onset_index(found)

@@ -25,7 +25,8 @@ def is_untrained(layers: Sequence[tuple[LayerIdentity, Spectrum]]) -> bool:
     random weights of that shape show (Marchenko & Pastur 1967) and c the best scale; or all values are alike, an
     orthogonal initialisation. The size:
     √(Σσ²/mn), the elements' standard deviation, within four standard errors of PyTorch's 1/√(3·fan_in), of Kaiming's
-    or Xavier's or LeCun's, or of a fixed one. A layer of fewer than 64 elements says nothing; one of rank 8 has to speak.
+    or Xavier's or LeCun's, or of a fixed one. A layer of fewer than 64 elements says nothing; one of
+    rank 8 has to speak.
     A network this small that has trained a little can look the same.
     """
     speaking = [
@@ -53,7 +54,7 @@ def _has_the_shape(spectrum: Spectrum, identity: LayerIdentity) -> bool:
     scale = _dot(spectrum.relative, expected) / _dot(expected, expected)
     away = math.fsum((value / scale - law) ** 2 for value, law in zip(spectrum.relative, expected, strict=True))
     rows, columns = sorted(identity.matrix_shape)
-    most = (_SHAPE + _SQUARE * math.sqrt(rows / columns)) * spectrum.size**_POWER
+    most: float = (_SHAPE + _SQUARE * math.sqrt(rows / columns)) * spectrum.size**_POWER
     return math.sqrt(away / spectrum.size) <= most
 
 

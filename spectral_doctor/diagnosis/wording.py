@@ -25,7 +25,7 @@ _STATES = {
     SpectrumState.EXPLODED: "a largest singular value that no trained layer has",
     SpectrumState.NON_FINITE: "weights are NaN or infinite",
     SpectrumState.ZERO: "every weight is zero",
-    SpectrumState.CLIPPED: "the weights are clipped, where a spectrum near rank 1 is normal, and nothing else can be judged",
+    SpectrumState.CLIPPED: "the weights are clipped, where a spectrum near rank 1 is normal and not judged",
     SpectrumState.COMPENSATED: "most judged layers have the two-step spectrum that a static compensation leaves",
     SpectrumState.STILL: "no layer has moved for half of the series or more",
     SpectrumState.NOT_JUDGED: "no layer of rank 8 or more that is being trained could be judged",
@@ -74,8 +74,8 @@ def modes_sentence(modes: ModesEstimate) -> str:
         ModesStatement.KEPT: "No sign of lost modes",
     }[modes.statement]
     why = f"; {modes.why}" if modes.why else ""
-    chance = 1.0 if modes.probability is None else modes.probability
-    return f"{said}: probability {chance:.2f} by {modes.tier.value}{why}.{weighed(modes.arguments)}"
+    certain = 1.0 if modes.probability is None else modes.probability
+    return f"{said}: probability {certain:.2f} by {modes.tier.value}{why}.{weighed(modes.arguments)}"
 
 
 def weighed(arguments: Sequence[Argument]) -> str:

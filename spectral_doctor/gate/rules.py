@@ -104,8 +104,8 @@ _ALL = (
         "layer below its range",
         Level.OFF,
         True,
-        "One layer's plateau lies below the reference range. In healthy GANs single layers do that as well, so the rule "
-        "is off until it is selected or given a level.",
+        "One layer's plateau lies below the reference range. In healthy GANs single layers do that as well, so the "
+        "rule is off until it is selected or given a level.",
         "Compare with a run that is known to be good before acting on it; a baseline holds what is normal in yours.",
     ),
     Rule(

@@ -75,7 +75,7 @@ class FailOn:
             statement, equals, level = part.strip().rpartition("=")
             spectrum = next((item for item in FailingSpectrum if item.value == level), None)
             modes = next((item for item in FailingModes if item.value == level), None)
-            if equals and statement not in ("spectrum", "modes") or (spectrum is None and modes is None):
+            if (equals and statement not in ("spectrum", "modes")) or (spectrum is None and modes is None):
                 raise _unexpected(text, label, _FAIL_ON)
             if spectrum is not None and statement != "modes":
                 result = replace(result, spectrum=spectrum)

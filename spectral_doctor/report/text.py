@@ -17,8 +17,9 @@ from spectral_doctor.report.statements import headline, statements
 
 _WORST = 5
 _GLOSSARY = (
-    "σk/σ1: the plateau, the k-th singular value over the largest (k = 5 from rank 8 on); healthy: where such layers of "
-    "healthy networks lie; deficit: the share of its best spectrum that a layer has lost; trend: σk/σ1 over the steps."
+    "σk/σ1: the plateau, the k-th singular value over the largest (k = 5 from rank 8 on); healthy: where nine of ten "
+    "such layers of healthy networks lie; deficit: the share of its best spectrum that a layer has lost; trend: σk/σ1 "
+    "over the steps."
 )
 
 

@@ -1,8 +1,9 @@
 """What the runs of the second corpus are: drawn settings, decided by (seed, index) alone.
 
 Half of the runs, the even ones, have spectral norm. Mixtures have modes of several widths; two fifths of them are
-stretched, shifted or of unequal weights. Images have one digit or two. Two thirds of the runs have two phases: after the
-first the rates change, for good. So many learn first and then lose modes, which with constant settings few short runs
+stretched, shifted or of unequal weights. Images have one digit or two. Two thirds of the runs have two phases: after
+the first the rates change, for good. So many learn first and then lose modes, which with constant settings few short
+runs
 do.
 """
 

@@ -5,7 +5,8 @@
 Logistic regression by Newton's method on standardised evidence with a ridge of 1, every run with the same weight
 however many of its checkpoints count. A term whose sign contradicts its mechanism is left out of its formula and
 named: a shortfall, a fall, a growing layer and an energy distance may only speak for lost modes, a first layer that
-keeps its plateau and samples that are widely spread only against. The last line is one JSON object.
+keeps its plateau, samples that are widely spread, and real ones that are covered only against. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from spectral_doctor.diagnosis.model import OF_TIER, Formula, Term
 from spectral_doctor.diagnosis.records import Tier
 from tests.benchmarks.modes import Row, read_modes_runs, rows_of
 
-SIGNS = {
-    "shortfall": 1, "first": -1, "fall": 1, "outgrowth": 1, "ratio": -1, "participation": -1, "deviation": -1, "energy": 1,
-}  # fmt: skip
+_FOR = ("shortfall", "fall", "outgrowth", "ratio_fall", "loss", "energy")
+_AGAINST = ("first", "ratio", "participation", "deviation", "coverage", "broad_coverage", "relative_vendi")
+SIGNS = dict.fromkeys(_FOR, 1) | dict.fromkeys(_AGAINST, -1)
 RIDGE = 1.0
 # How far beyond the values that were fitted a formula may be asked, as a share of their range.
 BEYOND = 0.1
@@ -37,7 +38,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "spectral_doctor" / "diagnosis" /
 
 def fit(rows: Sequence[Row], tier: Tier) -> Formula:
     """The formula of a tier, without the terms whose sign contradicts their mechanism."""
-    known = [row for row in rows if row.lost is not None]
+    known = [row for row in rows if row.lost is not None and row.complete(tier)]
     names = list(OF_TIER[tier])
     while True:
         formula = _fitted(known, tier, names)

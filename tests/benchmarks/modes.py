@@ -1,4 +1,4 @@
-"""The second corpus as the diagnosis sees it: every run's series, the truth of its checkpoints, its generator's witness."""
+"""The second corpus as the diagnosis sees it: every run's series, its checkpoints' truth, its generator's witness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spectral_doctor.diagnosis.evidence import evidence_at, panel_of
 from spectral_doctor.diagnosis.model import MUTE, OF_TIER, values_of
 from spectral_doctor.diagnosis.records import Thresholds, Tier
 from spectral_doctor.diagnosis.states import standings
-from spectral_doctor.diagnosis.witness import Witness, bounded
+from spectral_doctor.diagnosis.witness import Witness, in_series, witness_of
 from spectral_doctor.evaluation import Course, Evaluation, Outcome, course, outcomes
 from spectral_doctor.records import Certainty, CheckpointRef, LayerIdentity, SeriesId, Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
@@ -47,7 +47,11 @@ class Row:
     outcome: Outcome
     last: bool
     rank: int
-    values: Mapping[Tier, Mapping[str, float]]
+    values: Mapping[Tier, Mapping[str, float | None]]
+
+    def complete(self, tier: Tier) -> bool:
+        """Whether every number of a tier was measured; samples that are not finite have none."""
+        return all(self.values[tier][name] is not None for name in OF_TIER[tier])
 
 
 def read_modes_runs(path: Path) -> list[ModesRun]:
@@ -76,10 +80,11 @@ def _run(raw: Mapping[str, Any]) -> ModesRun:
     evaluations = [Evaluation.read(item["evaluation"]) for item in raw["checkpoints"]]
     steps = tuple(int(item["step"]) for item in raw["checkpoints"])
     found = outcomes(evaluations, steps)
-    witnesses = {
+    told = {
         step: _witness(evaluation, item["spectra"]["generator"])
         for step, evaluation, item in zip(steps, evaluations, raw["checkpoints"], strict=True)
     }
+    witnesses = in_series(told)
     return ModesRun(
         raw["run"],
         raw["recipe"],
@@ -94,10 +99,7 @@ def _run(raw: Mapping[str, Any]) -> ModesRun:
 def _witness(evaluation: Evaluation, spectra: Mapping[str, Any]) -> Witness:
     ratios = [layer[1][1] / 1000 for layer in spectra.values() if layer is not None and len(layer[1]) > 1]
     ratio = statistics.fmean(ratios) if ratios else None
-    spread = evaluation.spread
-    if spread is None:
-        return Witness(ratio)
-    return Witness(ratio, bounded(spread.participation), bounded(spread.deviation), spread.energy, evaluation.samples)
+    return witness_of(ratio, evaluation.spread, evaluation.samples)
 
 
 def _series(raw: Mapping[str, Any], steps: tuple[int, ...]) -> SpectralTrajectory:
@@ -107,7 +109,7 @@ def _series(raw: Mapping[str, Any], steps: tuple[int, ...]) -> SpectralTrajector
         identity = LayerIdentity(name, kind, form, (rows, columns), (rows, columns))
         spectra = tuple(map(_spectrum, stored))
         layers.append(LayerTrajectory(identity, spectra, tuple(int(item is None) for item in spectra)))
-    refs = tuple(CheckpointRef(f"run-{raw['run']}/{step}") for step in steps)
+    refs = tuple(CheckpointRef(Path(f"run-{raw['run']}/{step}")) for step in steps)
     return SpectralTrajectory(
         SeriesId(f"run-{raw['run']}"),
         Certainty.CONFIRMED,

@@ -5,7 +5,7 @@
 In the corpus that the formulas were fitted on, a run is scored by one fitted on the other half of the runs (even and
 odd tens). In the untouched draw all are scored as shipped. Lost are MODES LOST and CONSTANT, kept is HEALTHY; a run
 counts by its last checkpoint. ROC areas have a 95 % interval from resampling runs; "found at none" is the share of lost
-runs above every healthy one. Outcomes of another kind are told apart in a table: what is said of them. Checkpoints whose
+runs above every healthy one. Outcomes of another kind stand in a table: what is said of them. Checkpoints whose
 discriminator says nothing (STILL, UNTRAINED, …) or that lie outside what was fitted are NOT KNOWN, and counted.
 The last line is one JSON object.
 """
@@ -94,8 +94,7 @@ def scored(rows: Sequence[Row], tier: Tier, formula_of: Callable[[Row], Formula]
     found = []
     for row in rows:
         formula, values = formula_of(row), row.values[tier]
-        missing = any(values.get(item.name) is None for item in formula.terms)
-        outside = missing or formula.outside(values, row.rank)
+        outside = not row.complete(tier) or formula.outside(values, row.rank)
         found.append(Scored(row, None if outside else formula.probability(values)))
     return found
 
@@ -176,13 +175,16 @@ def report(title: str, runs: Sequence[ModesRun], shipped: bool) -> dict[str, dic
 
 
 def _line(item: Mapping[str, float]) -> str:
-    return (
-        f"ROC runs {item['roc_runs']:.3f} ({item['roc_runs_low']:.3f}–{item['roc_runs_high']:.3f}), checkpoints "
-        f"{item['roc_checkpoints']:.3f}; {item['runs_lost']} lost and {item['runs_healthy']} healthy runs, "
-        f"{item['found_at_no_false_alarm']:.0%} found at no false alarm; called LOST: {item['called_lost_of_lost']:.0%} of "
-        f"lost, {item['called_lost_of_healthy']:.0%} of healthy; calibration error {item['calibration_error']:.3f}; "
-        f"{item['not_known']} checkpoints not known"
+    parts = (
+        f"ROC runs {item['roc_runs']:.3f} ({item['roc_runs_low']:.3f}–{item['roc_runs_high']:.3f})",
+        f"checkpoints {item['roc_checkpoints']:.3f}",
+        f"{item['runs_lost']} lost and {item['runs_healthy']} healthy runs",
+        f"{item['found_at_no_false_alarm']:.0%} found at no false alarm",
+        f"called LOST: {item['called_lost_of_lost']:.0%} of lost, {item['called_lost_of_healthy']:.0%} of healthy",
+        f"calibration error {item['calibration_error']:.3f}",
+        f"{item['not_known']} checkpoints not known",
     )
+    return "; ".join(parts)
 
 
 def main() -> None:

@@ -3,8 +3,9 @@
     python tests/benchmarks/reference.py ../shared/reference/strangers-spectra.json.gz [--write]
 
 Sources: strangers' discriminators (a repository is one source, however many files; those that failed or collapsed, and
-untrained ones, are left out), the healthy curves of Liu et al. 2019 (a setting is a source), and the last checkpoints of
-the laboratory's healthy runs (tests/data/corpus-2.json.gz; recipe, norm and width are a source). Of every network whose
+untrained ones, are left out), the healthy curves of Liu et al. 2019 (a setting is a source), and the last checkpoints
+of the laboratory's healthy runs (tests/data/corpus-2.json.gz; recipe, norm and width are a source). Of every network
+whose
 truth is known, the state is printed as a range built without its repository gives it. The last line is one JSON object.
 """
 
@@ -110,7 +111,7 @@ def state_of(row: dict[str, Any], reference: Reference) -> str:
         LayerTrajectory(identity, (spectrum,), (0,), (bound,)) for identity, spectrum, bound in stranger_layers(row)
     )
     trajectory = SpectralTrajectory(
-        SeriesId(row["id"]), Certainty.CONFIRMED, "", (0,), "checkpoint", "", (CheckpointRef(row["id"]),), layers
+        SeriesId(row["id"]), Certainty.CONFIRMED, "", (0,), "checkpoint", "", (CheckpointRef(Path(row["id"])),), layers
     )
     return diagnose(trajectory, reference=reference).spectrum.value
 

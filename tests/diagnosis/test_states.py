@@ -77,7 +77,8 @@ def test_depth_is_the_mean_log_shortfall_of_the_better_half() -> None:
 
 
 def test_under_spectral_norm_a_second_value_that_leaves_the_first_is_a_decline() -> None:
-    """Below 0.95 where it was above, in the published range of ranks; not in one checkpoint, nor where it always was."""
+    """Below 0.95 where it was above, in the published range of ranks; not in one checkpoint, nor where it was
+    before."""
 
     def state(*seconds: float, rank: int = 64) -> SpectrumState:
         spectra = tuple(
@@ -140,7 +141,7 @@ def test_zero_clipped_and_compensated_have_their_words() -> None:
 
 
 def test_a_layer_is_low_or_fallen_and_never_collapsed() -> None:
-    """Below its range; fallen where it has lost a fifth of its own best. In a sound network these are words for layers."""
+    """Below its range; fallen where it has lost a fifth of its own best: words for layers in a sound network."""
     found = judged(
         layer_over_steps("best", [0.9, 0.9]),
         layer_over_steps("low", [0.5, 0.45]),
@@ -231,8 +232,8 @@ def curve_spectrum(curve: dict[str, object], sigma_max: float = 1.0) -> Spectrum
 
 
 def test_every_published_curve_has_its_state() -> None:
-    """Healthy curves are sound and collapsed ones collapsed, one checkpoint each; an onset is a decline behind a healthy
-    curve, and alone, where no trend can be seen, sound: none of 22 wrong."""
+    """Healthy curves are sound and collapsed ones collapsed, one checkpoint each; an onset is a decline behind a
+    healthy curve, and alone, where no trend can be seen, sound: none of 22 wrong."""
     expected = {"healthy": "SOUND", "onset": "SOUND", "collapsed": "COLLAPSED"}
     wrong = []
     for curve in published_curves():
