@@ -13,6 +13,7 @@ from spectral_doctor.checkpoints.discovery import find_candidates
 from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.checkpoints.runs import step_pattern
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
+from spectral_doctor.diagnosis.reference import Reference
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import (
     CheckpointError,
@@ -28,6 +29,7 @@ from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.threads import Crew, crew
 from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.trajectory.cached_outcome import Outcome
+from spectral_doctor.trajectory.curves import read_curves
 from spectral_doctor.trajectory.examining import begin
 from spectral_doctor.trajectory.history import read_history
 from spectral_doctor.trajectory.recollection import Recollection
@@ -59,13 +61,14 @@ def inspect_paths(
     exclude: Sequence[str] = (),
     step: str | re.Pattern[str] | None = None,
     thresholds: Thresholds | None = None,
+    reference: Reference | None = None,
     progress: Progress | None = None,
     cache: SpectraCache | None = None,
 ) -> Inspection:
     """Examine files, folders and patterns (one, or several), and diagnose every discriminator's series found in them.
 
     One layer a core is in memory at a time. `step` is a regular expression whose first group is the step in a path,
-    where names alone do not tell. `progress(done, total, name)` is called before each file. With a `cache`, what was
+    where names alone do not tell, `reference` what layers are held against in place of the shipped ranges. `progress(done, total, name)` is called before each file. With a `cache`, what was
     examined before is not decomposed again.
 
     Raises `UsageError` (a missing path, a `discriminator` key no file has, a `step` without a group),
@@ -76,7 +79,7 @@ def inspect_paths(
     candidates = find_candidates(given)
     files = _examined(candidates.checkpoints, _Asked(discriminator, tuple(exclude), cache), progress)
     files += [examine_history(history) for history in candidates.histories]
-    return concluded(given, candidates.left_out, candidates.failures, files, step=pattern, thresholds=thresholds)
+    return concluded(given, candidates.left_out, candidates.failures, files, step=pattern, thresholds=thresholds, reference=reference)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def concluded(
     *,
     step: re.Pattern[str] | None = None,
     thresholds: Thresholds | None = None,
+    reference: Reference | None = None,
 ) -> Inspection:
     """Diagnose what the files gave, in their order; `left_out` and `failures` are what was no checkpoint to open.
 
@@ -125,7 +129,7 @@ def concluded(
     if not series:
         raise _worst([error for _, error in errors]) or no_checkpoints(paths, beside)
     return Inspection(
-        diagnoses=tuple(diagnose(item, thresholds) for item in series),
+        diagnoses=tuple(diagnose(item, thresholds, reference=reference, curves=read_curves(item)) for item in series),
         left_out=(*beside, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
         failures=tuple(failure_of(error) for _, error in errors if not _is_quiet(error)),
     )

@@ -206,9 +206,8 @@ def _write_plot(inspection: Inspection, plot: Path) -> None:
 
 def _write_html(inspection: Inspection, html: Path) -> None:
     from spectral_doctor.report.page import render_page
-    from spectral_doctor.trajectory.curves import read_curves
 
-    curves = [read_curves(diagnosis.trajectory) for diagnosis in inspection.diagnoses]
+    curves = [diagnosis.curves for diagnosis in inspection.diagnoses]
     _write(inspection, "--html", html, render_page(inspection, curves).encode("utf-8"))
 
 

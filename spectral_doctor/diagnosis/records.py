@@ -53,6 +53,7 @@ class Tier(Enum):
     GENERATOR = "D's and G's spectra"
     SAMPLES = "D's spectra and samples of G"
     DATA = "D's spectra, samples of G and real data"
+    MEASURED = "modes that the run measured"
 
 
 class FindingKind(Enum):

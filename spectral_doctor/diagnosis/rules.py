@@ -17,6 +17,7 @@ from spectral_doctor.diagnosis.evidence import (
 )
 from spectral_doctor.diagnosis.findings import find_faults
 from spectral_doctor.diagnosis.formulas import FORMULAS
+from spectral_doctor.diagnosis.measured import measured
 from spectral_doctor.diagnosis.model import estimate
 from spectral_doctor.diagnosis.records import (
     Diagnosis,
@@ -62,7 +63,8 @@ def diagnose(
     thresholds, reference = thresholds or Thresholds(), reference or Reference.shipped()
     panel = panel_of(trajectory, thresholds, reference)
     found = list(standings(trajectory, panel, thresholds))
-    estimates = _estimates(trajectory, panel, found, thresholds, in_series(witnesses or {}))
+    inferred = _estimates(trajectory, panel, found, thresholds, in_series(witnesses or {}))
+    estimates = [measured(curves, step) or one for step, one in zip(trajectory.steps, inferred, strict=True)]
     layers = tuple(_layer_findings(trajectory, panel, thresholds, reference))
     states = tuple(_states(trajectory, layers, found, estimates))
     sunk = onset_index(found)

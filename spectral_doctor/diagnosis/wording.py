@@ -13,6 +13,7 @@ from spectral_doctor.diagnosis.records import (
     ModesStatement,
     SpectrumState,
     StepState,
+    Tier,
 )
 from spectral_doctor.errors import printable
 from spectral_doctor.trajectory.records import SpectralTrajectory
@@ -73,6 +74,8 @@ def modes_sentence(modes: ModesEstimate) -> str:
         ModesStatement.IN_DOUBT: "Modes may be lost",
         ModesStatement.KEPT: "No sign of lost modes",
     }[modes.statement]
+    if modes.tier is Tier.MEASURED:
+        return f"Modes are {modes.statement.value} as the run measured them: {modes.why}."
     why = f"; {modes.why}" if modes.why else ""
     certain = 1.0 if modes.probability is None else modes.probability
     return f"{said}: probability {certain:.2f} by {modes.tier.value}{why}.{weighed(modes.arguments)}"

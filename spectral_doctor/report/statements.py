@@ -21,6 +21,7 @@ _MORE = {
     Tier.GENERATOR: "",
     Tier.SAMPLES: "; --data compares them with real data",
     Tier.DATA: "",
+    Tier.MEASURED: "",
 }
 
 

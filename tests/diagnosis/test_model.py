@@ -46,7 +46,7 @@ def said(tier: Tier, values: Mapping[str, float], state: SpectrumState = Spectru
     return found.statement.value
 
 
-@pytest.mark.parametrize("tier", list(Tier))
+@pytest.mark.parametrize("tier", list(OF_TIER))
 def test_the_shipped_numbers_are_the_fitted_ones(rows: list[Row], tier: Tier) -> None:
     """The command in the module's docstring prints these, up to the last digit's rounding."""
     fitted, shipped = fit(rows, tier), FORMULAS[tier]
@@ -75,7 +75,7 @@ def test_the_fit_is_that_of_scikit_learn(rows: list[Row]) -> None:
     assert float(np.abs(theirs - np.array(ours)).max()) < 0.005
 
 
-@pytest.mark.parametrize("tier", list(Tier))
+@pytest.mark.parametrize("tier", list(OF_TIER))
 def test_every_term_points_the_way_of_its_mechanism(tier: Tier) -> None:
     """More of it raises the probability or lowers it, as its mechanism says; swapped labels leave none of them."""
     formula, values = FORMULAS[tier], typical(tier)
