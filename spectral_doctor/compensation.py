@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Any, Generic, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,11 +93,15 @@ class DynamicCompensation:
 
 @dataclass(frozen=True, eq=False)
 class Compensated(Generic[MatrixT]):
-    """A matrix (n_out, n_in) after compensation, in its own type, and its spectra before and after."""
+    """A matrix (n_out, n_in) after compensation, in its own type, and its spectra before and after.
+
+    `left` holds the left singular vectors (n_out, r), which a compensation keeps.
+    """
 
     matrix: MatrixT
     before: Spectrum
     after: Spectrum
+    left: NDArray[Any]
 
     @property
     def raised(self) -> int:
@@ -133,8 +137,9 @@ def compensate_by(matrix: MatrixT, choose: Callable[[Spectrum], Compensation]) -
     def change(sigma: Sigma) -> Sigma:
         return raised(sigma, choose(Spectrum(tuple(sigma.tolist()))))
 
-    result, before, after = with_singular_values(matrix, change)
-    return Compensated(result, Spectrum(tuple(before.tolist())), Spectrum(tuple(after.tolist())))
+    result = with_singular_values(matrix, change)
+    before, after = (Spectrum(tuple(sigma.tolist())) for sigma in (result.before, result.after))
+    return Compensated(result.matrix, before, after, result.left)
 
 
 def envelope_of(spectra: Sequence[Spectrum], quantile: float = 1.0) -> tuple[float, ...]:

@@ -31,6 +31,7 @@ from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.trajectory.cached_outcome import Outcome
 from spectral_doctor.trajectory.curves import read_curves
 from spectral_doctor.trajectory.examining import begin
+from spectral_doctor.trajectory.file_states import KnownFormats
 from spectral_doctor.trajectory.history import read_history
 from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
@@ -68,18 +69,30 @@ def inspect_paths(
     """Examine files, folders and patterns (one, or several), and diagnose every discriminator's series found in them.
 
     One layer a core is in memory at a time. `step` is a regular expression whose first group is the step in a path,
-    where names alone do not tell, `reference` what layers are held against in place of the shipped ranges. `progress(done, total, name)` is called before each file. With a `cache`, what was
-    examined before is not decomposed again.
+    where names alone do not tell, `reference` what layers are held against in place of the shipped ranges.
+    `progress(done, total, name)` is called before each file. With a `cache`, what was examined before is not decomposed
+    again.
 
     Raises `UsageError` (a missing path, a `discriminator` key no file has, a `step` without a group),
     `CheckpointError` where every file is unreadable or refused, and `NothingToExamine`.
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     pattern = step_pattern(step) if isinstance(step, str) else step
-    candidates = find_candidates(given)
+    formats = None if cache is None else KnownFormats(cache)
+    candidates = find_candidates(given) if formats is None else find_candidates(given, formats)
     files = _examined(candidates.checkpoints, _Asked(discriminator, tuple(exclude), cache), progress)
     files += [examine_history(history) for history in candidates.histories]
-    return concluded(given, candidates.left_out, candidates.failures, files, step=pattern, thresholds=thresholds, reference=reference)
+    if formats is not None:
+        formats.keep()
+    return concluded(
+        given,
+        candidates.left_out,
+        candidates.failures,
+        files,
+        step=pattern,
+        thresholds=thresholds,
+        reference=reference,
+    )
 
 
 @dataclass(frozen=True)
@@ -188,6 +201,15 @@ def no_checkpoints(paths: Sequence[Path | str], left_out: Sequence[LeftOut]) -> 
     """The error that says what lies there in place of a checkpoint: by format what may hold weights, and the rest."""
     unread = Counter(item.format_name for item in left_out if item.format_name)
     return NoCheckpoints(paths, len(left_out) - unread.total(), unread)
+
+
+def held_against(inspection: Inspection, reference: Reference) -> Inspection:
+    """The same examinations, their layers held against other reference ranges."""
+    diagnoses = tuple(
+        diagnose(item.trajectory, item.thresholds, reference=reference, curves=item.curves)
+        for item in inspection.diagnoses
+    )
+    return replace(inspection, diagnoses=diagnoses)
 
 
 def failure_of(error: DoctorError) -> Failure:

@@ -224,9 +224,10 @@ class Spectrum:
     @cached_property
     def relative(self) -> tuple[float, ...]:
         """The relative spectrum σ_j/σ_1, the same for a raw and a spectrally normalised weight."""
-        if self.sigma_max == 0.0:
+        largest = self.sigma_max
+        if largest == 0.0:
             return (0.0,) * self.size
-        return tuple(value / self.sigma_max for value in self.values)
+        return tuple([value / largest for value in self.values])
 
     def ratio(self, j: int) -> float:
         """σ_j/σ_1 with j counted from 1; where the matrix has fewer than j values, that of its last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,13 +175,23 @@ def singular_system(matrix: Weight) -> tuple[NDArray[Any], NDArray[np.float64], 
     return (short, result, long) if wide is scaled else (long, result, short)
 
 
+@dataclass(frozen=True, eq=False)
+class Changed(Generic[MatrixT]):
+    """A matrix with other singular values: those before and after, and U (n_out, r), the same for both, in float64."""
+
+    matrix: MatrixT
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    left: NDArray[Any]
+
+
 def with_singular_values(
     matrix: MatrixT, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-) -> tuple[MatrixT, NDArray[np.float64], NDArray[np.float64]]:
-    """Change the singular values of a matrix and nothing else: W + U diag(σ' − σ) Vᵀ.
+) -> Changed[MatrixT]:
+    """Change the singular values of a matrix and nothing else: W + U diag(σ' − σ) Vᵀ with σ' = change(σ).
 
-    Returns the new matrix, a NumPy array or a PyTorch tensor as the old one is, in its type; σ; and σ' = change(σ).
-    What is not changed keeps its bits, for only the difference is added. Raises what `singular_values` raises.
+    The new matrix is a NumPy array or a PyTorch tensor as the old one is, in its type. What is not changed keeps its
+    bits, for only the difference is added. Raises what `singular_values` raises.
     """
     given = cast("Values | Tensor", matrix)
     left, sigma, right = singular_system(given)
@@ -189,15 +199,16 @@ def with_singular_values(
     moved = target != sigma
     if not moved.any():
         copy = given.copy() if isinstance(given, np.ndarray) else given.detach().clone()
-        return cast(MatrixT, copy), sigma, target
+        return Changed(cast(MatrixT, copy), sigma, target, left)
     with one_blas_thread():
         difference = (left[:, moved] * (target - sigma)[moved]) @ right[:, moved].conj().T
     changed = np.ascontiguousarray(_wide(values_of(given)) + difference)
     if isinstance(given, np.ndarray):
-        return cast(MatrixT, changed.astype(given.dtype, copy=False)), sigma, target
+        return Changed(cast(MatrixT, changed.astype(given.dtype, copy=False)), sigma, target, left)
     from torch import from_numpy
 
-    return cast(MatrixT, from_numpy(changed).to(device=given.device, dtype=given.dtype)), sigma, target
+    tensor = from_numpy(changed).to(device=given.device, dtype=given.dtype)
+    return Changed(cast(MatrixT, tensor), sigma, target, left)
 
 
 def share_at_bound(matrix: Weight) -> float:

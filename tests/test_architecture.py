@@ -178,3 +178,36 @@ def test_help_and_version_import_neither_torch_nor_matplotlib(argument: str) -> 
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_verb_imports_no_other() -> None:
+    """What `inspect` is waited for is its own: no other verb, no rules of the gate's, no processes."""
+    loaded = loaded_by("inspect", str(PACKAGE.parent / "sample_checkpoints" / "healthy"), "--no-cache")
+    verbs = {f"spectral_doctor.cli.{name}" for name in ("inspect", "check", "watch", "fix", "train")}
+    assert verbs & loaded == {"spectral_doctor.cli.inspect"}
+    assert {"spectral_doctor.gate.checking", "multiprocessing.process", "concurrent.futures.process"} & loaded == set()
+    assert "spectral_doctor.cli.check" in loaded_by("check", "--help")
+
+
+def test_what_a_worker_imports_again_is_not_the_command_line() -> None:
+    """A spawned process imports its parent's main module, be it that of `python -m` or of the installed command."""
+    script = (
+        "import sys\nimport spectral_doctor.__main__\n"
+        "print(*(name for name in sys.modules if name.startswith('spectral_doctor') or name == 'typer'))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert set(result.stdout.split()) == {"spectral_doctor", "spectral_doctor.version", "spectral_doctor.__main__"}
+    project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'spectral-doctor = "spectral_doctor.__main__:main"' in project
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """The modules that a run of the command line has imported when it ends."""
+    script = (
+        "import sys\nfrom spectral_doctor.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code in (0, None), end.code\n"
+        "print('\\nloaded', *sys.modules)"
+    )
+    command = [sys.executable, "-c", script, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(result.stdout.splitlines()[-1].split()[1:])

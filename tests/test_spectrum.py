@@ -304,13 +304,14 @@ def test_few_values_meet_at_the_bound_by_themselves() -> None:
 def test_a_changed_matrix_is_of_the_kind_it_was(dtype: torch.dtype) -> None:
     """A tensor gives a tensor of its type, a NumPy array an array of its own, with the same values."""
     matrix = random_matrix(6, 9).to(dtype)
-    tensor, before, after = with_singular_values(matrix, lambda sigma: sigma * 2)
+    changed = with_singular_values(matrix, lambda sigma: sigma * 2)
+    tensor, before, after = changed.matrix, changed.before, changed.after
     assert (tensor.dtype, tensor.device) == (matrix.dtype, matrix.device)
     np.testing.assert_allclose(after, 2 * before)
-    same = with_singular_values(matrix, lambda sigma: sigma)[0]
+    same = with_singular_values(matrix, lambda sigma: sigma).matrix
     assert torch.equal(same, matrix)
     assert same.data_ptr() != matrix.data_ptr()
     if dtype is not torch.bfloat16:
-        array = with_singular_values(matrix.numpy(), lambda sigma: sigma * 2)[0]
+        array = with_singular_values(matrix.numpy(), lambda sigma: sigma * 2).matrix
         assert array.dtype == matrix.numpy().dtype
         np.testing.assert_array_equal(array, tensor.numpy())

@@ -5,15 +5,16 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spectral_doctor.checkpoints.formats import Closed
+from spectral_doctor.checkpoints.formats import Closed, Format, format_of
 from spectral_doctor.checkpoints.formats.closed import History, NotACheckpoint
 from spectral_doctor.checkpoints.formats.distributed import METADATA, SHARD, DistributedFolder
 from spectral_doctor.checkpoints.opening import Candidate, candidate_at
 from spectral_doctor.checkpoints.remote import filesystem_of, speaking_for
+from spectral_doctor.checkpoints.stores import Source
 from spectral_doctor.errors import DoctorError, MissingPath, UnreadableCheckpoint, UsageError, printable
 from spectral_doctor.records import LeftOut, Location, RemotePath, is_remote
 
@@ -36,17 +37,17 @@ class Candidates:
     failures: tuple[tuple[str, DoctorError], ...]
 
 
-def find_candidates(paths: Sequence[Path | str]) -> Candidates:
+def find_candidates(paths: Sequence[Path | str], told: Callable[[Source], Format] = format_of) -> Candidates:
     """Expand files, folders (all the way down) and patterns into checkpoints, told by their content.
 
     A folder of torch.distributed.checkpoint is one checkpoint, and so are shards with their index. A file that was
     named and is no checkpoint is a failure; one that merely lies in a folder is left out, and said so with its format.
     A file that is reached twice (a link such as `latest.pt`) is read once. A text such as `s3://bucket/run` is looked
-    up through fsspec, unless a path of this disk is called so.
+    up through fsspec, unless a path of this disk is called so. `told` tells the format of a file.
 
     Raises `MissingPath`, and `UsageError` where a remote place needs a package that is not there.
     """
-    sorting = _Sorting()
+    sorting = _Sorting(told)
     for location, named in _expanded(paths):
         sorting.add(location, named)
     return sorting.sorted()
@@ -56,15 +57,17 @@ def find_candidates(paths: Sequence[Path | str]) -> Candidates:
 class _Sorting:
     """What has been found so far."""
 
+    told: Callable[[Source], Format]
     checkpoints: list[Candidate] = field(default_factory=list)
     histories: list[Path] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     failures: list[tuple[str, DoctorError]] = field(default_factory=list)
     seen: dict[Location, Location] = field(default_factory=dict)
+    folders: dict[Path, Path] = field(default_factory=dict)
 
     def add(self, location: Location, named: bool) -> None:
         """Tell what a file is, once, and put it where it belongs."""
-        real = location.resolve() if isinstance(location, Path) else location
+        real = self._real(location) if isinstance(location, Path) else location
         if real in self.seen:
             self.left_out.append(LeftOut(str(location), f"the same file as {self.seen[real]}"))
             return
@@ -73,7 +76,7 @@ class _Sorting:
             self.left_out.append(LeftOut(str(location), "a shard of a torch.distributed checkpoint"))
             return
         try:
-            found = candidate_at(location)
+            found = candidate_at(location, self.told)
         except UnreadableCheckpoint as error:
             self.failures.append((str(location), error))
             return
@@ -87,6 +90,14 @@ class _Sorting:
             may_hold_weights = not isinstance(found.format, NotACheckpoint)
             name = found.format.name
             self.left_out.append(LeftOut(str(location), name, name if may_hold_weights else ""))
+
+    def _real(self, path: Path) -> Path:
+        """What `resolve` gives; a folder's links are followed once for all its files."""
+        if path.is_symlink() or path.name == "..":
+            return path.resolve()
+        if path.parent not in self.folders:
+            self.folders[path.parent] = path.parent.resolve()
+        return self.folders[path.parent] / path.name
 
     def sorted(self) -> Candidates:
         """Everything, without the files that are parts of another checkpoint."""

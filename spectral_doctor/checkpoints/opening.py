@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,8 @@ class Candidate:
     format: Format
 
 
-def candidate_at(location: Location | str) -> Candidate:
-    """The checkpoint at a place: a file, or a folder that is one checkpoint.
+def candidate_at(location: Location | str, told: Callable[[Source], Format] = format_of) -> Candidate:
+    """The checkpoint at a place: a file, or a folder that is one checkpoint; `told` tells the format of a file.
 
     Raises `UnreadableCheckpoint`, and `UsageError` where a remote place needs a package that is not there.
     """
@@ -42,7 +43,7 @@ def candidate_at(location: Location | str) -> Candidate:
     source = folder_at(where).open(METADATA) if is_folder else source_at(where)
     if isinstance(where, Path) and where.name == METADATA:
         where = where.parent
-    return Candidate(CheckpointRef(where), source, format_of(source))
+    return Candidate(CheckpointRef(where), source, told(source))
 
 
 def open_candidate(candidate: Candidate) -> Opened:

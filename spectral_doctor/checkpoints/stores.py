@@ -130,7 +130,7 @@ class _Part(io.RawIOBase):
 
 
 class LocalFile(Source):
-    """A file on this disk; with `writable` it is mapped, and arrays of it change the file.
+    """A file on this disk, with its `stat` as it was found; with `writable` it is mapped, and its arrays change it.
 
     What is only read is not mapped: a run that overwrites its checkpoint while it is examined would end this process,
     and pages once seen would count as its memory for as long as the file is open.
@@ -140,25 +140,25 @@ class LocalFile(Source):
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
         self.location = path
-        self._path, self._writable = path, writable
+        self.path, self._writable = path, writable
         with _speaking_of(path):
-            self._stat = path.stat()
+            self.stat = path.stat()
 
     @property
     def size(self) -> int:
-        return self._stat.st_size
+        return self.stat.st_size
 
     @property
     def modified(self) -> float:
-        return self._stat.st_mtime
+        return self.stat.st_mtime
 
     @property
     def beside(self) -> LocalFolder:
-        return LocalFolder(self._path.parent, writable=self._writable)
+        return LocalFolder(self.path.parent, writable=self._writable)
 
     @cached_property
     def _map(self) -> mmap.mmap:
-        with _speaking_of(self._path), self._path.open("r+b") as file:
+        with _speaking_of(self.path), self.path.open("r+b") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE)
 
     def flush(self) -> None:
@@ -169,7 +169,7 @@ class LocalFile(Source):
     def read(self, start: int, length: int) -> bytes:
         if length <= 0:
             return b""
-        with _speaking_of(self._path), self._path.open("rb", buffering=0) as file:
+        with _speaking_of(self.path), self.path.open("rb", buffering=0) as file:
             file.seek(start)
             return file.read(length)
 
@@ -178,7 +178,7 @@ class LocalFile(Source):
             mapped = np.frombuffer(self._map, dtype=np.uint8)
             return self._whole(mapped[start : start + length], length)
         content = np.empty(length, dtype=np.uint8)
-        with _speaking_of(self._path), self._path.open("rb", buffering=0) as file:
+        with _speaking_of(self.path), self.path.open("rb", buffering=0) as file:
             file.seek(start)
             held = file.readinto(content.data) if length else 0
         return self._whole(content[:held], length)

@@ -26,6 +26,7 @@ from spectral_doctor.cli.options import (
     PlanOnly,
     PlotFile,
     RecipeName,
+    ReferenceFile,
     ReportFormat,
     Reporting,
     RowsFile,
@@ -59,6 +60,7 @@ def inspect(
     plot: PlotFile = None,
     fail_on: FailingFrom = "never",
     sensitive: Sensitive = False,
+    reference: ReferenceFile = None,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
     ] = False,
@@ -92,6 +94,8 @@ def inspect(
         with progress_bar() as progress:
             cache = None if no_cache else cache_of(os.environ)
             inspection = scale.examined(paths, wanted, options, step_pattern, sensitive, progress, cache)
+        if reference is not None:
+            inspection = _held_against(inspection, reference)
         if not reconstruct and (recipe or assignments):
             raise UsageError("--recipe and --set: go with --reconstruct.")
         found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
@@ -120,6 +124,13 @@ def deliver(inspection: Inspection, found: Mapping[str, Reconstruction], wished:
         _write_plot(inspection, wished.plot)
     if wished.html is not None:
         _write_html(inspection, wished.html)
+
+
+def _held_against(inspection: Inspection, file: Path) -> Inspection:
+    from spectral_doctor.diagnosis.reference import Reference
+    from spectral_doctor.inspection import held_against
+
+    return held_against(inspection, Reference.read(file))
 
 
 def _reconstructions(

@@ -65,6 +65,10 @@ Sensitive = Annotated[
 Explain = Annotated[
     bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
 ]
+ReferenceFile = Annotated[
+    Path | None,
+    typer.Option("--reference", metavar="FILE", help="Hold layers against these ranges: see reference build."),
+]
 AllLayers = Annotated[bool, typer.Option("--layers", help="Show all layers, in place of the worst five.")]
 Workers = Annotated[
     int, typer.Option("--workers", metavar="N", help="Examine with N processes side by side; the results are the same.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -14,12 +14,15 @@ from typing import Any
 
 from spectral_doctor.diagnosis.random_matrix import expected_ratio
 from spectral_doctor.errors import UsageError, printable
-from spectral_doctor.records import Form, LayerIdentity
+from spectral_doctor.records import Form, Kind, LayerIdentity
+from spectral_doctor.trajectory.records import SpectralTrajectory
 
 VERSION = 1
 # A class speaks for itself from so many layers of so many sources on.
 FEWEST_LAYERS, FEWEST_SOURCES = 10, 4
 QUANTILES = (0.05, 0.25, 0.95)
+# σ_5/σ_1 is the plateau from rank 8 on.
+PLATEAU = 5
 _RANKS = (8, 16, 32, 64, 128, 256)
 _NORMALISED = (Form.SPECTRAL_NORM.value, Form.SPECTRAL_REGULARIZATION.value)
 
@@ -123,6 +126,16 @@ def built(samples: Iterable[Sample]) -> Reference:
             low, quarter, high = weighted_quantiles(part)
             ranges[name] = Range(low, quarter, high, len(part), len(sources), wide=False)
     return Reference(tuple(sorted(ranges.items())))
+
+
+def healthy_samples(trajectory: SpectralTrajectory) -> Iterator[Sample]:
+    """The layers of rank 8 or more at the last checkpoint of a healthy run, which is one source."""
+    source = "/".join((str(trajectory.series), str(trajectory.checkpoints[-1])))
+    identities = [layer.identity for layer in trajectory.layers]
+    for layer, place in zip(trajectory.layers, places(identities), strict=True):
+        spectrum, rank = layer.spectra[-1], layer.identity.rank
+        if spectrum is not None and rank >= _RANKS[0] and layer.identity.kind != Kind.EMBEDDING.value:
+            yield Sample(layer.identity.form, rank, place, source, spectrum.ratio(PLATEAU))
 
 
 def weighted_quantiles(part: Sequence[Sample]) -> tuple[float, ...]:

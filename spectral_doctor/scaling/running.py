@@ -16,11 +16,9 @@ from spectral_doctor.checkpoints.runs import step_pattern
 from spectral_doctor.diagnosis.records import Thresholds
 from spectral_doctor.errors import UsageError
 from spectral_doctor.inspection import Inspection, Progress, concluded
-from spectral_doctor.scaling.clusters import on_cluster
 from spectral_doctor.scaling.identity import content_of
 from spectral_doctor.scaling.journal import Journal, JournalWriter, is_rows_file, resumed, run_row
 from spectral_doctor.scaling.parquet import as_lines
-from spectral_doctor.scaling.processes import in_processes
 from spectral_doctor.scaling.records import Options, Scale, Shard, Written
 from spectral_doctor.scaling.rows import Row, error_to_json, findings_of
 from spectral_doctor.scaling.tasks import Task, do, do_elsewhere, lost
@@ -135,9 +133,14 @@ def _known(task: Task, before: Journal | None) -> list[Row] | None:
 
 
 def _done(tasks: Sequence[Task], scale: Scale) -> Iterator[list[Row]]:
+    # Imported where they are wanted: one process is the rule, and should not wait for the means of many.
     if scale.scheduler is not None:
+        from spectral_doctor.scaling.clusters import on_cluster
+
         return on_cluster(do_elsewhere, tasks, scale.scheduler, lost)
     if scale.workers > 1:
+        from spectral_doctor.scaling.processes import in_processes
+
         return in_processes(do_elsewhere, tasks, scale.workers, lost)
     return map(do, tasks)
 

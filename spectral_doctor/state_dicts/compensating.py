@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from spectral_doctor.arrays import Array
 from spectral_doctor.compensation import Compensated, Compensation, compensate_by
 from spectral_doctor.elements import Values
@@ -12,7 +14,7 @@ from spectral_doctor.errors import WeightError
 from spectral_doctor.records import Kind, SkippedLayer, SkipReason, Spectrum
 from spectral_doctor.spectrum import check_size, work_of
 from spectral_doctor.state_dicts.matrices import LayerWeight, StoredLayer, collect_stored
-from spectral_doctor.state_dicts.refolding import store_matrices
+from spectral_doctor.state_dicts.refolding import is_leading, store_matrices
 from spectral_doctor.threads import side_by_side
 
 Choose = Callable[[LayerWeight, Spectrum], Compensation]
@@ -69,11 +71,19 @@ def treated_layers(stored: Sequence[StoredLayer]) -> tuple[StoredLayer, ...]:
 def _projected(layer: StoredLayer, choose: Choose, dry_run: bool) -> list[LayerChange]:
     results = [_compensated(item, choose) for item in layer.layers]
     if not dry_run and any(result.before.values != result.after.values for result in results):
-        store_matrices([result.matrix for result in results], layer)
+        store_matrices([result.matrix for result in results], layer, _leading(results))
     return [
         LayerChange(item.name, result.before, result.after, result.raised)
         for item, result in zip(layer.layers, results, strict=True)
     ]
+
+
+def _leading(results: Sequence[Compensated[Values]]) -> Values | None:
+    """The left singular vectors of a layer's largest value; None for groups, whose whole has others."""
+    if len(results) > 1:
+        return None
+    (result,) = results
+    return result.left[:, is_leading(np.asarray(result.after.values))]
 
 
 def _compensated(weight: LayerWeight, choose: Choose) -> Compensated[Values]:

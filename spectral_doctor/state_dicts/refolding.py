@@ -34,12 +34,19 @@ def refolded(matrices: Sequence[Values], layer: StoredLayer) -> Values:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=0)
 
 
-def store_matrices(matrices: Sequence[Values], layer: StoredLayer) -> None:
+def is_leading(sigma: Values) -> Values:
+    """Which singular values count as the largest: a weight's rounding parts those that a compensation made equal."""
+    largest: Values = sigma >= sigma[0] * (1 - 1e-6)
+    return largest
+
+
+def store_matrices(matrices: Sequence[Values], layer: StoredLayer, leading: Values | None = None) -> None:
     """Write a layer's changed matrices over the arrays it is stored in, in place.
 
     Under spectral norm the raw weight is replaced, its power iteration's vectors (and value) are set to the
     new weight's own, and so is a normalised copy where the file holds one. Under weight norm v gets the new
-    direction with its old length, g the new length. Everything else keeps its bits.
+    direction with its old length, g the new length. Everything else keeps its bits. `leading` are the left singular
+    vectors (n_out, k) of the new weight's largest value, where they are known already.
 
     Raises `WeightError` for a weight that cannot be written: sparse, quantised, pruned, or a view that overlaps
     itself.
@@ -56,7 +63,7 @@ def store_matrices(matrices: Sequence[Values], layer: StoredLayer) -> None:
         return
     target.write(weight)
     if stored.form is Form.SPECTRAL_NORM:
-        _refresh_spectral_norm(layer, target)
+        _refresh_spectral_norm(layer, target, leading)
 
 
 def _store_weight_norm(weight: Values, stored: StoredWeight, direction: Array) -> None:
@@ -69,29 +76,38 @@ def _store_weight_norm(weight: Values, stored: StoredWeight, direction: Array) -
     magnitude.write(new.reshape(magnitude.shape) * sign)
 
 
-def _refresh_spectral_norm(layer: StoredLayer, weight: Array) -> None:
+def _refresh_spectral_norm(layer: StoredLayer, weight: Array, leading: Values | None) -> None:
     stored = layer.stored
     values, axis = weight.read(), layer.layers[0].output_axis
-    left, sigma, right = singular_system(np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1))
+    matrix = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    if leading is None:
+        system, all_sigma, _ = singular_system(matrix)
+        leading = system[:, is_leading(all_sigma)]
     base = stored.leaf.removesuffix("_orig").removesuffix("_bar")
-    # Equal first values leave the pair free within their space: the one nearest to the old is taken.
-    top = sigma >= sigma[0] * (1 - 1e-6)
-    kept = _sibling(stored, base, _LEFT)
-    known = kept is not None and kept.size == len(left)
-    old = kept.read().astype(np.float64).reshape(-1) if known and kept is not None else left[:, 0]
-    mixture = left[:, top].T @ old
-    length = float(np.linalg.norm(mixture))
-    mixture = mixture / length if length > 0 else np.eye(int(top.sum()))[0]
-    for names, vector in ((_LEFT, left[:, top] @ mixture), (_RIGHT, right[:, top] @ mixture)):
+    left = _nearest(leading, _sibling(stored, base, _LEFT))
+    image = matrix.conj().T @ left
+    sigma = float(np.linalg.norm(image))
+    right = image / sigma if sigma > 0 else np.eye(1, len(image))[0]
+    for names, vector in ((_LEFT, left), (_RIGHT, right)):
         kept = _sibling(stored, base, names)
         if kept is not None and kept.size == len(vector):
             kept.write(vector.reshape(kept.shape))
     value = _sibling(stored, base, _VALUE)
     if value is not None:
-        value.write(np.full(value.shape, sigma[0]))
+        value.write(np.full(value.shape, sigma))
     copy = stored.siblings.get(base)
     if copy is not None and copy is not weight and copy.shape == weight.shape:
-        copy.write(values / float(sigma[0]))
+        copy.write(values / sigma)
+
+
+def _nearest(leading: Values, old: Array | None) -> Values:
+    """Equal first values leave the pair of vectors free within their space: the one nearest to the old is taken."""
+    first: Values = leading[:, 0]
+    if old is None or old.size != len(leading):
+        return first
+    vector = leading @ (leading.T @ old.read().astype(np.float64).reshape(-1))
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0 else first
 
 
 def _sibling(stored: StoredWeight, base: str, names: Sequence[str]) -> Array | None:

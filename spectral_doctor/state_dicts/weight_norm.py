@@ -8,6 +8,8 @@ from spectral_doctor.arrays import LARGEST_DENSE, Array
 from spectral_doctor.elements import FLOAT64, Values
 from spectral_doctor.errors import WeightError
 
+_PART = 2**18
+
 
 class WeightNormalised(Array):
     """g·v/‖v‖ in float64, the norm over every axis along which g has one value (Salimans & Kingma 2016, eq. 2).
@@ -42,6 +44,7 @@ class WeightNormalised(Array):
 def normalised(magnitude: Values, direction: Values) -> Values:
     """g·v/‖v‖ in float64; 0 where v is."""
     wide, length = direction.astype(np.float64), magnitude.astype(np.float64)
+    del direction  # one copy at a time: a wide layer has tens of megabytes, and several are read side by side
     norm = lengths(wide, magnitude.shape)
     length = length.reshape(norm.shape)
     wide *= np.divide(length, norm, out=np.zeros_like(norm), where=norm > 0)
@@ -52,5 +55,11 @@ def lengths(direction: Values, shape: tuple[int, ...]) -> Values:
     """‖v‖ over the axes along which a magnitude of that shape has one value; of all of v where it has one in all."""
     single = np.prod(shape) == 1 and len(shape) != direction.ndim
     axes = tuple(axis for axis in range(direction.ndim) if single or shape[axis] == 1)
-    squares: Values = np.sqrt(np.square(direction, dtype=np.float64).sum(axis=axes, keepdims=True))
-    return squares
+    # Some rows at a time: the squares of all would be another copy in float64.
+    step = max(1, _PART * len(direction) // max(1, direction.size))
+    parts = [
+        np.square(direction[start : start + step], dtype=np.float64).sum(axis=axes, keepdims=True)
+        for start in range(0, max(1, len(direction)), step)
+    ]
+    squares: Values = np.sum(parts, axis=0) if 0 in axes else np.concatenate(parts)
+    return np.sqrt(squares)

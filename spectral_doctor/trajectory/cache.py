@@ -1,7 +1,8 @@
 """Spectra on this disk, by the content of their matrices: what was decomposed once is not decomposed again.
 
-Two tables. `spectra` gives the spectrum that belongs to a matrix' own bytes. `seen` gives what was found in a file as
-it stands on the disk (path, size, times, inode), so that a file which has not been touched is not even opened.
+Three tables. `spectra` gives the spectrum that belongs to a matrix' own bytes. `seen` and `formats` give what was found
+in a file as it stands on the disk (path, size, times, inode), and its format, so that a file which has not been touched
+is not even opened.
 Whatever is wrong with the cache, examining goes on without it, and every row has a checksum.
 """
 
@@ -42,10 +43,12 @@ _PASSING = frozenset(
         sqlite3.SQLITE_INTERRUPT,
     )
 )
+_KEYS = {"spectra": "digest", "seen": "state", "formats": "state"}
 _NUMBERS = struct.Struct("<qd")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS spectra (number INTEGER PRIMARY KEY, digest BLOB UNIQUE, content BLOB, sum BLOB);
 CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, state BLOB UNIQUE, content BLOB, sum BLOB);
+CREATE TABLE IF NOT EXISTS formats (number INTEGER PRIMARY KEY, state BLOB UNIQUE, content BLOB, sum BLOB);
 """
 
 Result = TypeVar("Result")
@@ -87,19 +90,28 @@ class SpectraCache:
 
     def seen(self, state: bytes) -> bytes | None:
         """What was found in a checkpoint whose files were in that state; None where it is not known."""
-        return (self._attempt(lambda connection: _rows(connection, "seen", "state", [state])) or {}).get(state)
+        return (self._attempt(lambda connection: _rows(connection, "seen", [state])) or {}).get(state)
+
+    def format_of(self, state: bytes) -> bytes | None:
+        """The format of a file that was in that state; None where it is not known."""
+        return (self._attempt(lambda connection: _rows(connection, "formats", [state])) or {}).get(state)
 
     def spectra(self, digests: Iterable[bytes]) -> dict[bytes, Measured]:
         """What was measured of the matrices with these digests, of those that are known."""
         wanted = list(dict.fromkeys(digests))
-        found = self._attempt(lambda connection: _rows(connection, "spectra", "digest", wanted)) or {}
+        found = self._attempt(lambda connection: _rows(connection, "spectra", wanted)) or {}
         return {digest: _measured(content) for digest, content in found.items()}
 
     def keep(self, spectra: Mapping[bytes, Measured], seen: Mapping[bytes, bytes]) -> None:
         """Put in what was measured, and what was found in files in a state; all of it or nothing."""
         rows = {digest: _content(item) for digest, item in spectra.items()}
         if rows or seen:
-            self._attempt(lambda connection: self._put(connection, rows, seen))
+            self._attempt(lambda connection: self._put(connection, {"spectra": rows, "seen": seen}))
+
+    def keep_formats(self, formats: Mapping[bytes, bytes]) -> None:
+        """Put in of what format the files in some states are."""
+        if formats:
+            self._attempt(lambda connection: self._put(connection, {"formats": formats}))
 
     def info(self) -> CacheInfo:
         """What it holds now."""
@@ -154,12 +166,12 @@ class SpectraCache:
         with suppress(OSError):
             self.path.unlink()
 
-    def _put(self, connection: sqlite3.Connection, rows: Mapping[bytes, bytes], seen: Mapping[bytes, bytes]) -> None:
+    def _put(self, connection: sqlite3.Connection, tables: Mapping[str, Mapping[bytes, bytes]]) -> None:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            for table, key, items in (("spectra", "digest", rows), ("seen", "state", seen)):
+            for table, items in tables.items():
                 connection.executemany(
-                    f"INSERT OR REPLACE INTO {table} ({key}, content, sum) VALUES (?, ?, ?)",
+                    f"INSERT OR REPLACE INTO {table} ({_KEYS[table]}, content, sum) VALUES (?, ?, ?)",
                     [(name, content, _sum(name, content)) for name, content in items.items()],
                 )
             self._bound(connection)
@@ -171,7 +183,7 @@ class SpectraCache:
         )
         if page * (pages - free) <= self._largest:
             return
-        for table in ("spectra", "seen"):
+        for table in _KEYS:
             first, last = connection.execute(f"SELECT min(number), max(number) FROM {table}").fetchone()
             if first is not None:
                 connection.execute(f"DELETE FROM {table} WHERE number <= ?", (first + (last - first) // 4,))
@@ -184,7 +196,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         # Nothing is waited for on the disk: what a power cut tears, the checksums notice.
         connection.execute("PRAGMA synchronous = OFF")
-        if is_new or not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'seen'").fetchone():
+        if is_new or not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'formats'").fetchone():
             connection.executescript(_TABLES)
         if is_new:
             with suppress(OSError):
@@ -195,12 +207,13 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _rows(connection: sqlite3.Connection, table: str, key: str, wanted: Sequence[bytes]) -> dict[bytes, bytes]:
+def _rows(connection: sqlite3.Connection, table: str, wanted: Sequence[bytes]) -> dict[bytes, bytes]:
     """The content by key, of the rows that are whole."""
     found: dict[bytes, bytes] = {}
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
         marks = ", ".join("?" * len(part))
+        key = _KEYS[table]
         rows = connection.execute(f"SELECT {key}, content, sum FROM {table} WHERE {key} IN ({marks})", part)
         found |= {name: content for name, content, checksum in rows if checksum == _sum(name, content)}
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from spectral_doctor.records import (
@@ -43,14 +43,18 @@ def rendered(examinations: Sequence[Examination], left_out: Sequence[LeftOut], d
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def digests_in(content: bytes) -> list[bytes]:
-    """The digests of all layers."""
-    return [bytes.fromhex(layer[-1]) for item in json.loads(content)["examinations"] for layer in item["layers"]]
+def parsed(
+    content: bytes, ref: CheckpointRef, known: Callable[[list[bytes]], Mapping[bytes, Measured]]
+) -> Outcome | None:
+    """The examinations of a checkpoint, with the spectra that are `known` for their digests, and what was left out.
 
-
-def parsed(content: bytes, ref: CheckpointRef, spectra: Mapping[bytes, Measured]) -> Outcome:
-    """The examinations of a checkpoint, with the spectra that belong to the digests, and what was left out."""
+    None where not all of them are known.
+    """
     document = json.loads(content)
+    digests = [bytes.fromhex(layer[-1]) for item in document["examinations"] for layer in item["layers"]]
+    spectra = known(digests)
+    if any(digest not in spectra for digest in digests):
+        return None
     examinations = tuple(
         Examination(
             discriminator=item["discriminator"],

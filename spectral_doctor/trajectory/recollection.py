@@ -2,36 +2,24 @@
 
 A matrix' digest is SHA-256 over its type, shape, layout in memory and every byte of its values, with the version of
 the method. To have it the matrix must be read; so what was found in a checkpoint, with the digests, is kept under the
-state of its files on the disk (path, size, times of change, inode), and one in a known state is not opened again.
-
-As in git, a file that changed so lately that its times could not tell a second change is not trusted; and the time of
-the inode's change, which no program sets back, is part of the state.
+state of its files on the disk, and one in a known state is not opened again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
-from pathlib import Path
 
 import numpy as np
 
 from spectral_doctor.checkpoints.opening import Candidate
-from spectral_doctor.checkpoints.stores import LocalFile
 from spectral_doctor.elements import Values
-from spectral_doctor.errors import CheckpointError
 from spectral_doctor.spectrum import Measured, measured
 from spectral_doctor.state_dicts.loading import Checkpoint
 from spectral_doctor.state_dicts.matrices import LayerWeight
 from spectral_doctor.trajectory.cache import SpectraCache
-from spectral_doctor.trajectory.cached_outcome import Outcome, digests_in, parsed, rendered
+from spectral_doctor.trajectory.cached_outcome import Outcome, parsed, rendered
+from spectral_doctor.trajectory.file_states import METHOD, digest_of_parts, state_of
 from spectral_doctor.trajectory.records import Examination
-from spectral_doctor.version import __version__
-
-# To be raised whenever the same file or the same values may give another result than before.
-METHOD = 1
-# Coarser than the clock of any file system in use (FAT: two seconds).
-SETTLED = 3.0
 
 
 class Recollection:
@@ -47,18 +35,15 @@ class Recollection:
         self._cache, self._candidate = cache, candidate
         # Taken before the file is opened: a change from now on makes another state.
         self._state = b"" if by_content else state_of(candidate)
-        self._key = _digest(self._state, repr(asked).encode("utf-8", "surrogateescape")) if self._state else b""
+        asked_for = repr(asked).encode("utf-8", "surrogateescape")
+        self._key = digest_of_parts(self._state, asked_for) if self._state else b""
         self._digests: dict[LayerWeight, bytes] = {}
         self._new: dict[bytes, Measured] = {}
 
     def recalled(self) -> Outcome | None:
         """All that was found in the checkpoint when its files were in this very state; None where that is not known."""
         content = self._cache.seen(self._key) if self._key else None
-        if content is None:
-            return None
-        digests = digests_in(content)
-        known = self._cache.spectra(digests)
-        return parsed(content, self._candidate.ref, known) if all(digest in known for digest in digests) else None
+        return None if content is None else parsed(content, self._candidate.ref, self._cache.spectra)
 
     def measure(self, matrix: LayerWeight) -> Measured:
         """The spectrum as it is known for the values that are read, else from them. Raises `WeightError`."""
@@ -73,7 +58,7 @@ class Recollection:
     def keep(self, checkpoint: Checkpoint, examinations: tuple[Examination, ...]) -> None:
         """Put what is new into the cache; what was found only where the files are still as they were before."""
         seen = {}
-        if self._key and state_of(self._candidate) == self._state:
+        if self._key and state_of(self._candidate, now=True) == self._state:
             # Only what was measured has a digest: those of the layers, in their order.
             weights = (weight for item in checkpoint.discriminators for weight in item.layers)
             digests = [self._digests[weight] for weight in weights if weight in self._digests]
@@ -92,46 +77,4 @@ def digest_of(values: Values, *, coarse: bool) -> bytes:
     else:
         for row in values:
             digest.update(np.ascontiguousarray(row).view(np.uint8).data)
-    return digest.digest()
-
-
-def state_of(candidate: Candidate) -> bytes:
-    """The state of a checkpoint's files on this disk; empty where it lies elsewhere, or has changed just now."""
-    source = candidate.source
-    if not isinstance(source, LocalFile):
-        return b""
-    try:
-        files = _files(candidate, source)
-        stats = [path.stat() for path in files]
-    except (OSError, CheckpointError):
-        return b""
-    newest = max(max(stat.st_mtime, stat.st_ctime) for stat in stats)
-    if newest > time.time() - SETTLED:
-        return b""
-    facts = [
-        (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
-        for path, stat in zip(files, stats, strict=True)
-    ]
-    versions = f"{METHOD} {__version__} {np.__version__} {candidate.format.name}"
-    return _digest(versions.encode(), *map(_text, facts))
-
-
-def _files(candidate: Candidate, source: LocalFile) -> list[Path]:
-    """The files that a checkpoint is read from: its own, those of its format beside it, or all of its folder."""
-    location = candidate.ref.location
-    if isinstance(location, Path) and location.is_dir():
-        return sorted(path for path in location.rglob("*") if path.is_file())
-    own = source.location
-    assert isinstance(own, Path)
-    return [own, *(own.parent / name for name in candidate.format.members(source))]
-
-
-def _text(facts: tuple[object, ...]) -> bytes:
-    return repr(facts).encode("utf-8", "surrogateescape")
-
-
-def _digest(*parts: bytes) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()

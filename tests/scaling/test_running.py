@@ -253,7 +253,7 @@ def test_a_file_that_kills_its_worker_is_an_error_row(
     def first_is_lost(function: object, items: list[tasks.Task], workers: int, lost: object) -> object:
         return itertools.chain([tasks.lost(items[0])], map(tasks.do, items[1:]))
 
-    monkeypatch.setattr("spectral_doctor.scaling.running.in_processes", first_is_lost)
+    monkeypatch.setattr("spectral_doctor.scaling.processes.in_processes", first_is_lost)
     rows = tmp_path / "rows.jsonl"
     inspection = inspect_at_scale([folder / "run"], Scale(workers=2, rows=rows))
     assert str(inspection.failures[0]) == (

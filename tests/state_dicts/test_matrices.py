@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from spectral_doctor.elements import FLOAT32, Values
 from spectral_doctor.records import Form, Kind, SkippedLayer, SkipReason
 from spectral_doctor.spectrum import spectrum_of, weight_matrices
 from spectral_doctor.state_dicts.matrices import LayerWeight, collect_layers
+from spectral_doctor.state_dicts.weight_norm import lengths, normalised
 
 
 def found(tensors: Mapping[str, Tensor], **options: Any) -> tuple[tuple[LayerWeight, ...], tuple[SkippedLayer, ...]]:
@@ -357,3 +359,29 @@ def test_a_weight_norm_shared_by_two_names_counts_once() -> None:
     layers, skipped = found(tensors)
     assert [layer.layer for layer in layers] == ["a"]
     assert [(item.name, item.reason) for item in skipped] == [("b", SkipReason.SHARED)]
+
+
+def test_a_weight_norm_is_multiplied_out_in_one_copy() -> None:
+    """Beside the stored values the result and small parts in float64; the squares of all are never held."""
+    direction = np.random.default_rng(0).standard_normal((512, 512, 3, 3)).astype(np.float32)
+    magnitude = np.ones((512, 1, 1, 1), dtype=np.float32)
+    tracemalloc.start()
+    try:
+        values = normalised(magnitude, direction)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert values.nbytes <= peak < 1.3 * values.nbytes
+    wide = direction.astype(np.float64)
+    np.testing.assert_allclose(
+        values, wide / np.linalg.norm(wide.reshape(512, -1), axis=1).reshape(512, 1, 1, 1), rtol=1e-14
+    )
+
+
+@pytest.mark.parametrize("shape", [(700, 1, 1), (1, 900, 1), (1, 1, 3), (1, 1, 1), (1,), ()])
+def test_lengths_are_those_of_the_whole(shape: tuple[int, ...]) -> None:
+    """Some rows at a time, whatever the axes that a magnitude has one value along."""
+    direction = np.random.default_rng(1).standard_normal((700, 900, 3))
+    axes = tuple(axis for axis in range(3) if len(shape) != 3 or shape[axis] == 1)
+    expected = np.sqrt(np.sum(direction**2, axis=axes, keepdims=True))
+    np.testing.assert_allclose(lengths(direction, shape), expected, rtol=1e-13)

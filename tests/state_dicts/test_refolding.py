@@ -14,8 +14,11 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from spectral_doctor.arrays import live_arrays
 from spectral_doctor.compensation import StaticCompensation, compensate
+from spectral_doctor.elements import Values
 from spectral_doctor.errors import WeightError
 from spectral_doctor.records import SkippedLayer
+from spectral_doctor.spectrum import singular_system
+from spectral_doctor.state_dicts.compensating import project
 from spectral_doctor.state_dicts.matrices import StoredLayer, collect_layers, collect_stored
 from spectral_doctor.state_dicts.refolding import refolded, store_matrices
 
@@ -107,6 +110,28 @@ def test_a_network_that_loads_it_has_norm_one(module: str, wrap: str) -> None:
     weight: Tensor = network.weight  # type: ignore[assignment]
     flat = weight.movedim(1 if module == "transposed" else 0, 0).flatten(1).detach()
     assert np.linalg.svd(flat.numpy(), compute_uv=False)[0] == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "1×1"])
+@pytest.mark.parametrize("wrap", ["spectral norm, new", "spectral norm, old"])
+def test_a_projection_decomposes_once(module: str, wrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vectors of the compensated weight are known; taken from a decomposition of it they are the same."""
+    known, anew = state(module, wrap), state(module, wrap)
+    (layer,) = stored_in(anew)[0]
+    chosen = StaticCompensation(0.5, scale=3.0)
+    store_matrices([compensate(item.read(), chosen).matrix for item in layer.layers], layer)
+    calls: list[int] = []
+
+    def counted(matrix: Values) -> object:
+        calls.append(1)
+        return singular_system(matrix)
+
+    monkeypatch.setattr("spectral_doctor.spectrum.singular_system", counted)
+    monkeypatch.setattr("spectral_doctor.state_dicts.refolding.singular_system", counted)
+    project(live_arrays(known), lambda weight, spectrum: chosen)
+    assert len(calls) == len(layer.layers) + (len(layer.layers) > 1)
+    for key, value in known.items():
+        torch.testing.assert_close(value, anew[key], rtol=1e-4, atol=1e-5)
 
 
 def test_stale_vectors_would_give_another_norm() -> None:

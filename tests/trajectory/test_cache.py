@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from spectral_doctor.checkpoints.formats import FORMATS, format_of
+from spectral_doctor.checkpoints.stores import LocalFile
 from spectral_doctor.elements import Values
 from spectral_doctor.inspection import Inspection, inspect_paths
 from spectral_doctor.records import Spectrum
 from spectral_doctor.spectrum import Measured, measured
-from spectral_doctor.trajectory import recollection
+from spectral_doctor.trajectory import file_states, recollection
 from spectral_doctor.trajectory.cache import FILE, SpectraCache, cache_folder
 from spectral_doctor.trajectory.recollection import digest_of
 from tests.builders import save, small_discriminator
@@ -31,7 +33,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "run"
     for step in range(1, 4):
         save(folder, f"netD_{100 * step}.pt", small_discriminator(step))
-    monkeypatch.setattr(recollection, "SETTLED", -3600.0)
+    monkeypatch.setattr(file_states, "SETTLED", -3600.0)
     return folder
 
 
@@ -84,9 +86,47 @@ def test_an_untouched_file_is_not_read(run: Path, cache: SpectraCache, monkeypat
     first = inspect_paths(run, cache=cache)
     monkeypatch.setattr("spectral_doctor.state_dicts.matrices.LayerWeight.read", None)
     assert inspect_paths(run, cache=cache) == first
-    monkeypatch.setattr(recollection, "SETTLED", 3600.0)
+    monkeypatch.setattr(file_states, "SETTLED", 3600.0)
     with pytest.raises(TypeError):
         inspect_paths(run, cache=cache)
+
+
+def test_an_untouched_file_is_not_opened(run: Path, cache: SpectraCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look asks the disk for no byte of a checkpoint; one whose times cannot be trusted is read."""
+    first = inspect_paths(run, cache=cache)
+    monkeypatch.setattr(LocalFile, "read", None)
+    monkeypatch.setattr(LocalFile, "span", None)
+    assert inspect_paths(run, cache=cache) == first
+    monkeypatch.setattr(file_states, "SETTLED", 3600.0)
+    with pytest.raises(TypeError):
+        inspect_paths(run, cache=cache)
+
+
+def test_a_file_of_another_format_in_the_place_of_one(run: Path, cache: SpectraCache) -> None:
+    """The format is that of the file as it is now, also where its size and modification time are those of the old."""
+    inspect_paths(run, cache=cache)
+    path, (size, times) = (
+        run / "netD_200.pt",
+        (lambda told: (told.st_size, told.st_mtime_ns))((run / "netD_200.pt").stat()),
+    )
+    path.write_bytes(b"no checkpoint".ljust(size))
+    os.utime(path, ns=(times, times))
+    told = inspect_paths(run, cache=cache)
+    assert told == inspect_paths(run)
+    assert [item.name for item in told.left_out] == [str(path)]
+
+
+def test_a_format_that_depends_on_other_files_is_not_remembered(tmp_path: Path) -> None:
+    """A data file of TensorFlow's is one only beside its index; what may become one is told anew each time."""
+    remembered = set(file_states._BY_ITSELF)
+    names = [type(item).__name__ for item in FORMATS]
+    assert {"TorchZip", "TorchLegacy", "Safetensors", "PlainPickle"} <= remembered
+    assert remembered.isdisjoint(names[names.index("TensorFlowData") :])
+    lone = tmp_path / "model.data-00000-of-00001"
+    lone.write_bytes(bytes(100))
+    alone = format_of(LocalFile(lone))
+    (tmp_path / "model.index").write_bytes(bytes(40) + bytes.fromhex("57fb808b247547db"))
+    assert type(format_of(LocalFile(lone))).__name__ == "TensorFlowData" != type(alone).__name__
 
 
 @pytest.mark.parametrize("settled", [-3600.0, 3600.0])
@@ -94,7 +134,7 @@ def test_one_changed_bit_is_noticed(
     run: Path, cache: SpectraCache, monkeypatch: pytest.MonkeyPatch, settled: float
 ) -> None:
     """A weight's lowest bit, with size, name and modification time as they were: by the file's state and by content."""
-    monkeypatch.setattr(recollection, "SETTLED", settled)
+    monkeypatch.setattr(file_states, "SETTLED", settled)
     path = run / "netD_200.pt"
     before = inspect_paths(run, cache=cache)
     times = path.stat()
@@ -115,11 +155,11 @@ def test_a_file_that_changed_just_now_is_not_trusted(
     run: Path, cache: SpectraCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its times could not tell that it changes once more; what its matrices hold is kept all the same."""
-    monkeypatch.setattr(recollection, "SETTLED", 3600.0)
+    monkeypatch.setattr(file_states, "SETTLED", 3600.0)
     inspect_paths(run, cache=cache)
     told = cache.info()
     assert (told.spectra, told.seen) == (9, 0)
-    monkeypatch.setattr(recollection, "SETTLED", -3600.0)
+    monkeypatch.setattr(file_states, "SETTLED", -3600.0)
     inspect_paths(run, cache=cache)
     assert cache.info().seen == 3
 
@@ -218,7 +258,7 @@ def test_where_the_cache_cannot_be_a_folder(run: Path, tmp_path: Path) -> None:
 
 
 def _look(run: Path, folder: Path) -> list[list[object]]:
-    recollection.SETTLED = -3600.0
+    file_states.SETTLED = -3600.0
     cache = SpectraCache(folder)
     found = [spectra(inspect_paths(run, cache=cache)) for _ in range(5)]
     cache.close()

@@ -26,11 +26,13 @@ class Contents:
 class Format(ABC):
     """One file format. A new one is one class in a file of its own and one line in `formats.FORMATS`.
 
-    `name` is what a report calls it, with `article` before it.
+    `name` is what a report calls it, with `article` before it. `looks_beside` says that whether a file is of the
+    format depends on other files too.
     """
 
     name: str
     article: str = "a"
+    looks_beside: bool = False
 
     @abstractmethod
     def accept(self, source: Source) -> bool:

@@ -138,6 +138,7 @@ class TensorFlowData(NotACheckpoint):
     """A data file beside its index: no checkpoint by itself."""
 
     name = "TensorFlow data file"
+    looks_beside = True
 
     def accept(self, source: Source) -> bool:
         """Say whether an index of its name lies beside it."""
