@@ -16,7 +16,7 @@ from spectral_doctor.state_dicts.keys import Part, is_copy_of_discriminator
 from spectral_doctor.state_dicts.members import members_of
 from spectral_doctor.state_dicts.parts import UNWRAP_KEYS, WRAPPERS, Groups, Leaf, groups_of, leaves_of
 from spectral_doctor.state_dicts.shapes import Look, has_weight, is_named_otherwise, look_of, weights_of
-from spectral_doctor.state_dicts.words import Role, file_role, is_second_model, name_role, spoken_name
+from spectral_doctor.state_dicts.words import Role, file_role, is_second_model, name_role, spoken_name, words_of
 
 _BY_SHAPE = "its shapes narrow to one output, and no name says whose it is"
 
@@ -83,6 +83,32 @@ def find_generator(tree: Mapping[str, object]) -> Mapping[str, Array] | None:
     generators = _weighty(groups_of(list(leaves_of(tree))), Part.GENERATOR)
     named = {prefix: tensors for prefix, tensors in generators.items() if "ema" not in prefix.lower()}
     return next(iter(named.values())) if len(named) == 1 else None
+
+
+def find_generators(tree: Mapping[str, object], location: Location) -> dict[str, Mapping[str, Array]]:
+    """Every generator of a checkpoint by the key that names it, moving averages of generators last.
+
+    Where no key names one: what a file that is named after the generator holds, else what by its shapes raises the
+    resolution. None where there is none.
+    """
+    groups = groups_of(list(leaves_of(tree)))
+    named = _weighty(groups, Part.GENERATOR)
+    if named:
+        whole = {prefix: tensors for prefix, tensors in named.items() if len(weights_of(tensors)) > 1} or named
+        return dict(sorted(whole.items(), key=lambda item: is_average(item[0])))
+    role, _ = file_role(location)
+    unknown = _weighty(groups, Part.UNKNOWN)
+    if role is Role.GENERATOR:
+        ranks = {prefix: _unwrap_rank(prefix) for prefix in unknown}
+        return {prefix: tensors for prefix, tensors in unknown.items() if ranks[prefix] == min(ranks.values())}
+    if role is Role.DISCRIMINATOR:
+        return {}
+    return {prefix: tensors for prefix, tensors in unknown.items() if look_of(tensors) is Look.GENERATOR}
+
+
+def is_average(key: str) -> bool:
+    """Whether a generator's key says that it is the moving average of one."""
+    return any(word in ("ema", "swa", "averaged", "average", "avg") for word in words_of(key))
 
 
 def _by_request(leaves: Sequence[Leaf], key: str, location: Location) -> list[FoundDiscriminator]:

@@ -1,0 +1,62 @@
+"""From the tensors of a generator to one that can be sampled, family by family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from spectral_doctor.arrays import Array
+from spectral_doctor.errors import WeightError
+from spectral_doctor.generators.chain import chain
+from spectral_doctor.generators.fitting import settled
+from spectral_doctor.generators.layers import WAY_OUT
+from spectral_doctor.generators.records import NotRebuilt, Rebuilt, Sampler
+from spectral_doctor.generators.residual import has_blocks, residual
+from spectral_doctor.generators.steps import Step
+
+LARGEST_PARAMETERS = 200_000_000
+_CONDITIONAL = ("label_emb", "class_emb", "label_embedding", "embed_y", "shared_embedding", "emb_labels")
+
+
+def rebuilt(network: Mapping[str, Array]) -> Rebuilt | NotRebuilt:
+    """Read a generator's tensors (dotted name → array) as a network that can be sampled; nothing is read or run yet.
+
+    Known are a perceptron, a chain of (transposed) convolutions with batch norms (DCGAN, Radford et al. 2016), and
+    residual blocks (SNGAN, Miyato et al. 2018). Activations, strides, upsamplings and the latents' distribution are
+    not stored: the usual ones are taken, and where batch norms remember statistics of training, those that they
+    remember.
+    """
+    parameters = sum(array.size for array in network.values() if array.element.is_float)
+    if parameters > LARGEST_PARAMETERS:
+        return NotRebuilt(f"it has {parameters} values, and at most {LARGEST_PARAMETERS} are sampled here")
+    if any(array.overlaps for array in network.values()):
+        return NotRebuilt("a tensor of it claims more values than the file holds")
+    refused = _refused(network)
+    if refused:
+        return NotRebuilt(refused)
+    family, read = ("residual blocks", residual) if has_blocks(network) else ("a chain of layers", chain)
+    found = read(network)
+    if isinstance(found, NotRebuilt):
+        return found
+    latent_shape, steps = found
+    return Rebuilt(family, latent_shape, parameters, f"read as {family}", partial(_ready, steps, latent_shape))
+
+
+def _ready(steps: tuple[Step, ...], latent_shape: tuple[int, ...]) -> Sampler | NotRebuilt:
+    try:
+        return settled(steps, latent_shape)
+    except WeightError as error:
+        return NotRebuilt(f"its values cannot be read: {error}")
+    except RuntimeError as error:
+        # PyTorch's own word on shapes that do not go together.
+        return NotRebuilt(f"its layers do not go together as they were read ({str(error).splitlines()[0]}); {WAY_OUT}")
+
+
+def _refused(network: Mapping[str, Array]) -> str:
+    """Why a generator of a kind that is told by its names is not rebuilt; empty where there is no reason."""
+    names = {segment for key in network for segment in key.split(".")[:-1]}
+    if any(name in names for name in _CONDITIONAL):
+        return f"it takes a label beside the latent; {WAY_OUT}"
+    if "mapping" in names and "synthesis" in names:
+        return f"a StyleGAN generator, which is not rebuilt from its names; {WAY_OUT}"
+    return ""
