@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.checkpoints.discovery import find_candidates
+from spectral_doctor.diagnosis.formulas import FORMULAS
+from spectral_doctor.diagnosis.model import estimate_alone
+from spectral_doctor.diagnosis.records import Diagnosis, ModesEstimate, Thresholds
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.diagnosis.witness import Witness, witness_of
 from spectral_doctor.errors import DoctorError
@@ -121,3 +125,26 @@ def _evenly(count: int) -> list[int]:
     if count <= MOST_ASKED:
         return list(range(count))
     return sorted({round(place * (count - 1) / (MOST_ASKED - 1)) for place in range(MOST_ASKED)})
+
+
+@dataclass(frozen=True, eq=False)
+class LoneGenerator:
+    """A generator without a discriminator beside it: where it lies, the statement, and what its samples showed."""
+
+    location: str
+    modes: ModesEstimate
+    witness: Witness
+    evidence: SampleEvidence | None
+
+
+def alone(
+    paths: Sequence[Path | str], question: Question, thresholds: Thresholds | None = None
+) -> tuple[LoneGenerator, ...]:
+    """Ask the generators of checkpoints in which no discriminator was found, one statement a file; imports PyTorch."""
+    found = []
+    for candidate in find_candidates(paths).checkpoints:
+        told = _testimony(0, candidate.ref, question)
+        if told is not None:
+            modes = estimate_alone(FORMULAS, told.witness, thresholds or Thresholds())
+            found.append(LoneGenerator(str(candidate.ref), modes, told.witness, told.evidence))
+    return tuple(found)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectral_doctor.cli.asking import asked_for
 from spectral_doctor.cli.boundary import ExitCode, require_torch, speaking_plainly
 from spectral_doctor.cli.options import (
     AllLayers,
@@ -36,12 +37,13 @@ from spectral_doctor.cli.options import (
     WithoutCache,
     Workers,
 )
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import NothingToExamine, UsageError, printable
 from spectral_doctor.gate.settings import FailOn
 
 if TYPE_CHECKING:
     from spectral_doctor.inspection import Inspection, Progress
     from spectral_doctor.veegan.records import Reconstruction
+    from spectral_doctor.witnessing import LoneGenerator
 
 
 def inspect(
@@ -61,6 +63,19 @@ def inspect(
     fail_on: FailingFrom = "never",
     sensitive: Sensitive = False,
     reference: ReferenceFile = None,
+    witness: Annotated[
+        bool, typer.Option("--witness", help="Ask the generator too: its spectra, and 768 of its samples.")
+    ] = False,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            "--generator", metavar="FILE:FACTORY", help="What builds the generator, where a file cannot tell."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="SOURCE", help="Real data beside its samples: a folder, .npz, .npy or recipe."),
+    ] = None,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
     ] = False,
@@ -91,13 +106,19 @@ def inspect(
             sys.stdout.write(text)
             typer.echo(note, err=True, nl=bool(note))
             return
+        asked = asked_for(witness, generator, data, None if reconstruct else recipe)
+        if not reconstruct and (assignments or (recipe and not asked.wanted)):
+            raise UsageError("--recipe goes with --reconstruct or --witness, --set with --reconstruct.")
         with progress_bar() as progress:
             cache = None if no_cache else cache_of(os.environ)
-            inspection = scale.examined(paths, wanted, options, step_pattern, sensitive, progress, cache)
-        if reference is not None:
-            inspection = _held_against(inspection, reference)
-        if not reconstruct and (recipe or assignments):
-            raise UsageError("--recipe and --set: go with --reconstruct.")
+            try:
+                inspection = scale.examined(paths, wanted, options, step_pattern, sensitive, progress, cache)
+            except NothingToExamine as error:
+                _print_lone(asked.alone(paths, error))
+                return
+            if reference is not None:
+                inspection = _held_against(inspection, reference)
+            inspection = asked.heard(inspection, progress)
         found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
         deliver(inspection, found, Presentation(report_format, explain, layers, plot, html))
         levels = FailOn.read(fail_on)
@@ -176,6 +197,13 @@ def _print_report(inspection: Inspection, found: Mapping[str, Reconstruction], w
         from spectral_doctor.report.reconstruction import render_reconstructions
 
         sys.stdout.write("\n" + render_reconstructions(found, width=width) + "\n")
+
+
+def _print_lone(found: tuple[LoneGenerator, ...]) -> None:
+    from spectral_doctor.report.lone import render_lone
+
+    width, color = _terminal()
+    sys.stdout.write(render_lone(found, width=width, color=color))
 
 
 def _terminal() -> tuple[int, bool]:

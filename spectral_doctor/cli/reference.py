@@ -66,4 +66,6 @@ def _table(shipped: Reference) -> str:
         f"{name:38} {one.low:.2f}–{one.high:.2f}              {one.quarter:.2f}  {one.count:6}  {one.sources:7}"
         for name, one in shipped.ranges
     ]
-    return "\n".join([*lines, "σk/σ1 holds nine of ten healthy layers; sources are repositories, recipes and papers.", ""])
+    return "\n".join(
+        [*lines, "σk/σ1 holds nine of ten healthy layers; sources are repositories, recipes and papers.", ""]
+    )

@@ -56,4 +56,13 @@ FORMULAS = {
             Term("relative_vendi", -0.537, -0.03, -5.918, 1.905),
         ),
     ),
+    Tier.ALONE: Formula(
+        -0.757,
+        (8, 128),
+        (
+            Term("ratio", -5.889, 0.796, 0.306, 1.047),
+            Term("participation", -1.856, 0.789, -0.114, 1.254),
+            Term("deviation", -2.157, -0.419, -3.3, 0.3),
+        ),
+    ),
 }

@@ -38,6 +38,7 @@ OF_TIER: Mapping[Tier, tuple[str, ...]] = {
     Tier.GENERATOR: (*NAMES, *_GENERATOR),
     Tier.SAMPLES: (*NAMES, *_GENERATOR, *_SAMPLES),
     Tier.DATA: (*NAMES, *_GENERATOR, *_SAMPLES, *_DATA),
+    Tier.ALONE: ("ratio", "participation", "deviation"),
 }
 
 
@@ -138,6 +139,22 @@ def estimate(
     statement = _statement(chance, tier, thresholds)
     why = _UNDECIDED if statement is ModesStatement.NOT_KNOWN else ""
     return ModesEstimate(statement, chance, tier, _arguments(formula, values), why)
+
+
+def estimate_alone(formulas: Mapping[Tier, Formula], witness: Witness, thresholds: Thresholds) -> ModesEstimate:
+    """The statement about a generator without a discriminator: by its mean σ_2/σ_1 and the spread of its samples."""
+    tier = Tier.ALONE
+    if witness.constant:
+        return ModesEstimate(ModesStatement.LOST, 1.0, tier, (), "all samples of the generator are the same")
+    values = {name: getattr(witness, name) for name in OF_TIER[tier]}
+    if any(value is None for value in values.values()):
+        return ModesEstimate(ModesStatement.NOT_KNOWN, None, tier, (), witness.why or "it could not be sampled")
+    formula = formulas[tier]
+    reason = formula.outside(values, formula.ranks[0])
+    if reason:
+        return ModesEstimate(ModesStatement.NOT_KNOWN, None, tier, (), reason)
+    chance = formula.probability(values)
+    return ModesEstimate(_statement(chance, tier, thresholds), chance, tier, _arguments(formula, values), "")
 
 
 def _statement(chance: float, tier: Tier, thresholds: Thresholds) -> ModesStatement:

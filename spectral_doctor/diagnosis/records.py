@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from spectral_doctor.diagnosis.reference import Range
+from spectral_doctor.diagnosis.witness import Witness
 from spectral_doctor.records import CheckpointRef
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
@@ -53,6 +54,7 @@ class Tier(Enum):
     GENERATOR = "D's and G's spectra"
     SAMPLES = "D's spectra and samples of G"
     DATA = "D's spectra, samples of G and real data"
+    ALONE = "samples of G alone"
     MEASURED = "modes that the run measured"
 
 
@@ -225,7 +227,7 @@ class Diagnosis:
     `spectrum` is the state at the last checkpoint. `onset` is the first step of the unbroken stretch of DECLINING or
     COLLAPSED states that ends the series, `onset_after` the step before it, for it began between the two.
     `last_healthy` is the last step before the onset with a sound spectrum whose file is still as it was examined.
-    `curves` is what the run measured of its own samples.
+    `curves` is what the run measured of its own samples, `witness` what its generator testified at the last checkpoint.
     """
 
     trajectory: SpectralTrajectory
@@ -242,6 +244,7 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     events: tuple[Event, ...]
     curves: tuple[MetricCurve, ...] = ()
+    witness: Witness | None = None
 
     @property
     def words(self) -> str:

@@ -63,7 +63,8 @@ def diagnose(
     thresholds, reference = thresholds or Thresholds(), reference or Reference.shipped()
     panel = panel_of(trajectory, thresholds, reference)
     found = list(standings(trajectory, panel, thresholds))
-    inferred = _estimates(trajectory, panel, found, thresholds, in_series(witnesses or {}))
+    told = in_series(witnesses or {})
+    inferred = _estimates(trajectory, panel, found, thresholds, told)
     estimates = [measured(curves, step) or one for step, one in zip(trajectory.steps, inferred, strict=True)]
     layers = tuple(_layer_findings(trajectory, panel, thresholds, reference))
     states = tuple(_states(trajectory, layers, found, estimates))
@@ -86,6 +87,7 @@ def diagnose(
         findings=find_faults(trajectory, thresholds),
         events=events_of(trajectory, found, thresholds),
         curves=tuple(curves),
+        witness=told.get(trajectory.steps[-1]),
     )
 
 

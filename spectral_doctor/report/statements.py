@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
 
 from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement, SpectrumState, Tier
+from spectral_doctor.diagnosis.witness import Witness
 from spectral_doctor.diagnosis.wording import modes_sentence, spectrum_sentence
 from spectral_doctor.errors import printable
 from spectral_doctor.records import Certainty
@@ -21,6 +23,7 @@ _MORE = {
     Tier.GENERATOR: "",
     Tier.SAMPLES: "; --data compares them with real data",
     Tier.DATA: "",
+    Tier.ALONE: "",
     Tier.MEASURED: "",
 }
 
@@ -84,6 +87,8 @@ def _rows(diagnosis: Diagnosis, explain: bool) -> Iterator[tuple[str, str]]:
             yield event.kind.value, f"{unit} {event.first}–{event.last}  {printable(event.sentence)}"
     for finding in diagnosis.findings:
         yield finding.kind.value.lower(), printable(finding.sentence)
+    if diagnosis.witness is not None:
+        yield "witness", witness_words(diagnosis.witness)
     for curve in diagnosis.curves[:1]:
         yield "samples", _curve(curve, unit)
     if explain or diagnosis.modes.statement is ModesStatement.NOT_KNOWN:
@@ -118,6 +123,20 @@ def _plateau_row(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
         after = "" if diagnosis.onset_after is None else f" (not yet at {diagnosis.onset_after})"
         yield "since", f"{unit} {diagnosis.onset}{after}"
     yield "plateau", f"best layer {course}{trend}{healthy}"
+
+
+def witness_words(witness: Witness) -> str:
+    """What the generator showed at the last checkpoint, or why it could not be sampled."""
+    if witness.diversity is None:
+        return f"the generator could not be sampled: {printable(witness.why)}"
+    if witness.constant:
+        return f"all {witness.samples} samples of G are the same ({printable(witness.why)})"
+    fewer = f", {math.exp(witness.loss):.1f} times fewer than at best" if witness.loss > 0.2 else ""
+    real = "" if witness.coverage is None else f"; {witness.coverage:.0%} of real samples have one close by"
+    return (
+        f"{witness.samples} samples of G: about {math.exp(witness.diversity):.0f} kinds{fewer}, spread "
+        f"{witness.participation:.2f} of 1{real} ({printable(witness.why)})"
+    )
 
 
 def _curve(curve: MetricCurve, unit: str) -> str:
