@@ -43,14 +43,15 @@ def reference(
 
 def _build(paths: list[str], output: Path) -> None:
     from spectral_doctor.checkpoints.writing import write_atomically
-    from spectral_doctor.diagnosis.reference import built, healthy_samples, reference_document
+    from spectral_doctor.diagnosis.reference import FEWEST_OWN, built, healthy_samples, reference_document
     from spectral_doctor.inspection import inspect_paths
 
     diagnoses = inspect_paths(paths).diagnoses
-    made = built(sample for item in diagnoses for sample in healthy_samples(item.trajectory))
+    samples = [sample for item in diagnoses for sample in healthy_samples(item.trajectory)]
+    made = built(samples, fewest_layers=FEWEST_OWN, fewest_sources=1)
     if not made.ranges:
         raise UsageError(
-            f"reference build: {len(diagnoses)} series give no class with 10 layers of 4 series; name more healthy runs."
+            f"reference build: {len(diagnoses)} series have no class with {FEWEST_OWN} judged layers; name more runs."
         )
     text = json.dumps(reference_document(made), indent=1, ensure_ascii=False) + "\n"
     try:

@@ -27,17 +27,17 @@ FORMULAS = {
         ),
     ),
     Tier.SAMPLES: Formula(
-        -0.683,
+        -0.682,
         (8, 128),
         (
-            Term("shortfall", 0.028, 0.585, -1.583, 2.326),
-            Term("first", -0.856, 0.762, 0.147, 1.075),
-            Term("normalised", -0.272, 0.463, -0.1, 1.1),
-            Term("ratio", -1.981, 0.796, 0.306, 1.047),
-            Term("ratio_fall", 3.476, 0.149, -0.057, 0.628),
-            Term("participation", -1.49, 0.789, -0.114, 1.254),
-            Term("deviation", -2.203, -0.419, -3.3, 0.3),
-            Term("loss", 0.675, 0.83, -0.539, 5.928),
+            Term("shortfall", 0.031, 0.585, -1.583, 2.326),
+            Term("first", -0.855, 0.762, 0.147, 1.075),
+            Term("normalised", -0.271, 0.463, -0.1, 1.1),
+            Term("ratio", -1.966, 0.796, 0.306, 1.047),
+            Term("ratio_fall", 3.474, 0.149, -0.057, 0.628),
+            Term("participation", -1.518, 0.786, -0.1, 1.1),
+            Term("deviation", -2.199, -0.419, -3.3, 0.3),
+            Term("loss", 0.676, 0.83, -0.539, 5.928),
         ),
     ),
     Tier.DATA: Formula(
@@ -57,12 +57,11 @@ FORMULAS = {
         ),
     ),
     Tier.ALONE: Formula(
-        -0.757,
+        -0.821,
         (8, 128),
         (
-            Term("ratio", -5.889, 0.796, 0.306, 1.047),
-            Term("participation", -1.856, 0.789, -0.114, 1.254),
-            Term("deviation", -2.157, -0.419, -3.3, 0.3),
+            Term("participation", -3.026, 0.786, -0.1, 1.1),
+            Term("deviation", -1.527, -0.419, -3.3, 0.3),
         ),
     ),
 }

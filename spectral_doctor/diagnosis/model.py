@@ -28,7 +28,8 @@ MUTE = frozenset(
         SpectrumState.NOT_JUDGED,
     }
 )
-_UNDECIDED = "D's spectra alone do not decide it"
+_UNDECIDED = "spectra alone do not decide it"
+_SPECTRA_ONLY = (Tier.DISCRIMINATOR, Tier.GENERATOR)
 NAMES = tuple(field.name for field in fields(Evidence))
 _GENERATOR = ("ratio", "ratio_fall")
 _SAMPLES = ("participation", "deviation", "loss")
@@ -38,7 +39,7 @@ OF_TIER: Mapping[Tier, tuple[str, ...]] = {
     Tier.GENERATOR: (*NAMES, *_GENERATOR),
     Tier.SAMPLES: (*NAMES, *_GENERATOR, *_SAMPLES),
     Tier.DATA: (*NAMES, *_GENERATOR, *_SAMPLES, *_DATA),
-    Tier.ALONE: ("ratio", "participation", "deviation"),
+    Tier.ALONE: ("participation", "deviation"),
 }
 
 
@@ -69,10 +70,14 @@ class Formula:
         odds = self.baseline + math.fsum(item.weight * (values[item.name] - item.typical) for item in self.terms)
         return 1.0 / (1.0 + math.exp(-odds))
 
+    def knows(self, rank: int) -> bool:
+        """Whether a widest judged layer of that rank was among the runs that were fitted."""
+        return self.ranks[0] <= rank <= self.ranks[1]
+
     def outside(self, values: Mapping[str, float], rank: int) -> str:
         """What of the evidence lies outside what was fitted, in words; the empty string where nothing does."""
         low, high = self.ranks
-        if not low <= rank <= high:
+        if not self.knows(rank):
             return f"the widest judged layer has rank {rank}, and runs of rank {low} to {high} were fitted"
         for item in self.terms:
             if not item.lowest <= values[item.name] <= item.highest:
@@ -127,6 +132,9 @@ def estimate(
     tier = tier_of(witness)
     if witness is not None and witness.constant:
         return ModesEstimate(ModesStatement.LOST, 1.0, tier, (), "all samples of the generator are the same")
+    silent = evidence is None or state in MUTE or not formulas[tier].knows(rank)
+    if silent and witness is not None and witness.participation is not None:
+        return estimate_alone(formulas, witness, thresholds)
     if evidence is None or state in MUTE:
         return ModesEstimate(
             ModesStatement.NOT_KNOWN, None, tier, (), f"a spectrum that is {state.value} tells nothing"
@@ -142,7 +150,7 @@ def estimate(
 
 
 def estimate_alone(formulas: Mapping[Tier, Formula], witness: Witness, thresholds: Thresholds) -> ModesEstimate:
-    """The statement about a generator without a discriminator: by its mean σ_2/σ_1 and the spread of its samples."""
+    """The statement about a generator without a discriminator: by the spread of its samples."""
     tier = Tier.ALONE
     if witness.constant:
         return ModesEstimate(ModesStatement.LOST, 1.0, tier, (), "all samples of the generator are the same")
@@ -158,11 +166,11 @@ def estimate_alone(formulas: Mapping[Tier, Formula], witness: Witness, threshold
 
 
 def _statement(chance: float, tier: Tier, thresholds: Thresholds) -> ModesStatement:
-    """LOST and KEPT at the ends, IN DOUBT between; a discriminator alone can accuse, and never vouch."""
+    """LOST and KEPT at the ends, IN DOUBT between; spectra alone, of D or of G, corroborate and decide nothing."""
+    if tier in _SPECTRA_ONLY:
+        return ModesStatement.NOT_KNOWN
     if chance >= thresholds.lost_at:
         return ModesStatement.LOST
-    if tier is Tier.DISCRIMINATOR:
-        return ModesStatement.NOT_KNOWN
     return ModesStatement.KEPT if chance < thresholds.kept_below else ModesStatement.IN_DOUBT
 
 

@@ -116,8 +116,8 @@ class Thresholds:
             f"DECLINING, in a series: it has come near (depth {self.declining_from:g} or more, "
             f"{self.decline:g} deeper than before), or under spectral norm the best σ2/σ1 is below "
             f"{self.second_below:g} (rank ≥ {self.published_rank}; Liu et al. 2019)",
-            f"modes LOST: probability {self.lost_at:g} or more; KEPT: below {self.kept_below:g}; between IN DOUBT. Of "
-            "D alone KEPT is never said: NOT KNOWN",
+            f"modes LOST: probability {self.lost_at:g} or more; KEPT: below {self.kept_below:g}; between IN DOUBT. "
+            "By spectra alone NOT KNOWN: samples have to be asked",
             f"judged are layers of rank ≥ {self.smallest_rank} that move and are not clipped; under spectral norm only "
             "the normalised ones",
             f"EXPLODED: σ1 above {self.largest_sigma:g}; exploding: σ1 has grown {self.explosion:g}-fold since the "

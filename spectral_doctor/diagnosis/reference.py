@@ -20,6 +20,8 @@ from spectral_doctor.trajectory.records import SpectralTrajectory
 VERSION = 1
 # A class speaks for itself from so many layers of so many sources on.
 FEWEST_LAYERS, FEWEST_SOURCES = 10, 4
+# In a reference of a user's own a single run can speak.
+FEWEST_OWN = 4
 QUANTILES = (0.05, 0.25, 0.95)
 # σ_5/σ_1 is the plateau from rank 8 on.
 PLATEAU = 5
@@ -113,7 +115,9 @@ def places(identities: Sequence[LayerIdentity]) -> tuple[Place, ...]:
     )
 
 
-def built(samples: Iterable[Sample]) -> Reference:
+def built(
+    samples: Iterable[Sample], fewest_layers: int = FEWEST_LAYERS, fewest_sources: int = FEWEST_SOURCES
+) -> Reference:
     """The ranges of all classes with enough layers; every source weighs the same in a class, however many it has."""
     members: dict[str, list[Sample]] = {}
     for item in samples:
@@ -122,7 +126,7 @@ def built(samples: Iterable[Sample]) -> Reference:
     ranges = {}
     for name, part in members.items():
         sources = {item.source for item in part}
-        if len(part) >= FEWEST_LAYERS and len(sources) >= FEWEST_SOURCES:
+        if len(part) >= fewest_layers and len(sources) >= fewest_sources:
             low, quarter, high = weighted_quantiles(part)
             ranges[name] = Range(low, quarter, high, len(part), len(sources), wide=False)
     return Reference(tuple(sorted(ranges.items())))

@@ -18,10 +18,11 @@ class Witness:
     """The generator's testimony at one checkpoint; None is what was not asked or could not be.
 
     `ratio` is the mean σ_2/σ_1 of the generator's layers. `participation` and `deviation` are those of `Spread`, at
-    least −3, `diversity` ln of the Vendi score, of `samples` samples. `energy` is ln(e + 0.01), e the energy
-    distance to real data over its ceiling; `coverage`, `broad_coverage` and `relative_vendi` are those of `Spread`.
-    `ratio_fall` and `loss` say by how much `ratio` and `diversity` lie below their best so far in a series. `constant`
-    says that all samples are one; `why` where the samples come from, or why there are none.
+    least −3, the first at most 1; `diversity` is ln of the Vendi score, all of `samples` samples. `energy` is
+    ln(e + 0.01), e the energy distance to real data over its ceiling; `coverage`, `broad_coverage` and
+    `relative_vendi` are those of `Spread`. `ratio_fall` and `loss` say by how much `ratio` and `diversity` lie below
+    their best so far in a series. `constant` says that all samples are one; `why` where the samples come from, or why
+    there are none.
     """
 
     ratio: float | None = None
@@ -46,7 +47,7 @@ def witness_of(ratio: float | None, spread: Spread | None, samples: int = 0, why
     energy = None if spread.energy is None else math.log(max(spread.energy, 0.0) + _SMALLEST_ENERGY)
     return Witness(
         ratio,
-        max(spread.participation, _LEAST),
+        min(max(spread.participation, _LEAST), 1.0),
         max(spread.deviation, _LEAST),
         math.log(max(spread.vendi, 1.0)),
         energy,

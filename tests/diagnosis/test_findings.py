@@ -120,8 +120,8 @@ def test_a_clipped_critic_is_named_and_not_judged() -> None:
     diagnosis = diagnose(critic(0.33))
     assert diagnosis.spectrum is SpectrumState.CLIPPED
     assert diagnosis.summary == (
-        "The spectrum is CLIPPED: the weights are clipped, where a spectrum near rank 1 is normal and not judged. Whether "
-        "modes are lost is not known: a spectrum that is CLIPPED tells nothing."
+        "The spectrum is CLIPPED: the weights are clipped, where a spectrum near rank 1 is normal and not judged. "
+        "Whether modes are lost is not known: a spectrum that is CLIPPED tells nothing."
     )
     assert faults(critic(0.04)) == []
     assert diagnose(critic(0.04)).layers[0].reason == ""

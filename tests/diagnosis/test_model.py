@@ -104,11 +104,12 @@ def test_a_probability_is_the_logistic_of_the_sum() -> None:
     assert formula.probability(more) == pytest.approx(1 / (1 + math.exp(-formula.baseline - 0.5 * first.weight)))
 
 
-def test_a_discriminator_alone_never_vouches() -> None:
-    """Whatever its spectra are, KEPT is not said of it; with samples it can be."""
-    for item in FORMULAS[Tier.DISCRIMINATOR].terms:
-        for value in (item.lowest + 0.01, item.highest - 0.01):
-            assert said(Tier.DISCRIMINATOR, typical(Tier.DISCRIMINATOR) | {item.name: value}) != "KEPT"
+def test_spectra_alone_decide_nothing() -> None:
+    """Whatever they are, of D or of G, the statement is NOT KNOWN; with samples it can be KEPT or LOST."""
+    for tier in (Tier.DISCRIMINATOR, Tier.GENERATOR):
+        for item in FORMULAS[tier].terms:
+            for value in (item.lowest + 0.01, item.highest - 0.01):
+                assert said(tier, typical(tier) | {item.name: value}) == "NOT KNOWN"
     best = {
         item.name: item.highest - 0.01 if item.weight < 0 else item.lowest + 0.01 for item in FORMULAS[Tier.DATA].terms
     }
@@ -135,7 +136,7 @@ def test_outside_what_was_fitted_nothing_is_known() -> None:
 
 @pytest.mark.parametrize("state", list(SpectrumState))
 def test_a_mute_spectrum_gives_no_probability(state: SpectrumState) -> None:
-    """Still, compensated, clipped, untrained …: not known; sound, declining, collapsed, recovering: something is said."""
+    """Still, compensated, clipped, untrained …: none; sound, declining, collapsed, recovering: a number."""
     found = estimate(FORMULAS, Evidence(0.5, 0.8, 0.0, 0.0, 1.0), None, state, 64, THRESHOLDS)
     assert (found.probability is None) is (state in MUTE)
 
