@@ -131,7 +131,8 @@ def test_outside_what_was_fitted_nothing_is_known() -> None:
     assert formula.outside(values | {item.name: item.highest + 1}, 64).endswith(
         f"{item.highest + 1:.2f}, and {item.lowest:.2f} to {item.highest:.2f} was fitted"
     )
-    assert said(Tier.SAMPLES, values, rank=4096) == "NOT KNOWN"
+    spectra = typical(Tier.GENERATOR)
+    assert said(Tier.GENERATOR, spectra, rank=4096) == "NOT KNOWN"
 
 
 @pytest.mark.parametrize("state", list(SpectrumState))
@@ -169,3 +170,12 @@ def test_a_testimony_stands_beside_the_best_before_it() -> None:
 def test_a_formula_without_terms_is_its_baseline() -> None:
     """The degenerate case of the sum."""
     assert Formula(0.0, (8, 64), ()).probability({}) == 0.5
+
+
+def test_samples_speak_alone_beside_a_discriminator_of_another_size() -> None:
+    """A rank beyond the laboratory's, or a still discriminator: the spread of the samples alone, and the tier says so."""
+    witness = Witness(0.7, participation=0.9, deviation=-0.4)
+    for state, rank in ((SpectrumState.SOUND, 4096), (SpectrumState.STILL, 64)):
+        found = estimate(FORMULAS, Evidence(0.5, 0.8, 0.0, 0.0, 1.0), witness, state, rank, THRESHOLDS)
+        assert found.tier is Tier.ALONE
+        assert found.probability == FORMULAS[Tier.ALONE].probability({"participation": 0.9, "deviation": -0.4})
