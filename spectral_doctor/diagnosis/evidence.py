@@ -110,10 +110,9 @@ def plateau(layer: LayerTrajectory, thresholds: Thresholds) -> tuple[float | Non
 def depth_at(panel: Panel, index: int, thresholds: Thresholds) -> float | None:
     """How deep the spectrum lies: the mean of ln((1.05 − σ_k/σ_1) / (1.05 − q)) over the better half of the layers.
 
-    q is the lower quartile of healthy layers of a layer's class. In a healthy network the better half of the layers
-    lies above what most healthy layers reach; where it lies, taken together, below what three quarters of them reach,
-    the depth is above 0. The better half are those of the least depth, at least one. None where no judged layer is
-    finite.
+    q is the low end of the range of healthy layers of a layer's class: one in ten lies below. Where the better half
+    lies, taken together, below what nine of ten healthy layers reach, the depth is above 0. The better half are those
+    of the least depth, at least one. None where no judged layer is finite.
     """
     depths = sorted(
         layer_depth(item, reference, thresholds)
@@ -124,8 +123,8 @@ def depth_at(panel: Panel, index: int, thresholds: Thresholds) -> float | None:
 
 
 def layer_depth(spectrum: Spectrum, reference: Range, thresholds: Thresholds) -> float:
-    """ln((1.05 − σ_k/σ_1) / (1.05 − q)) of one layer, q the lower quartile of its reference."""
-    return math.log((_MARGIN - spectrum.ratio(_index(spectrum, thresholds))) / (_MARGIN - reference.quarter))
+    """ln((1.05 − σ_k/σ_1) / (1.05 − q)) of one layer, q the low end of its reference."""
+    return math.log((_MARGIN - spectrum.ratio(_index(spectrum, thresholds))) / (_MARGIN - reference.low))
 
 
 def evidence_at(

@@ -84,7 +84,7 @@ class Thresholds:
 
     `lost_at` and `kept_below` are probabilities that modes are lost; what they cost in false alarms is measured by
     `python tests/benchmarks/modes_accuracy.py` and stands in README. `declining_from` is a depth (see `depth`): 0 is
-    the lower quartile of the reference. The plateau statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)):
+    the low end of the reference. The plateau statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)):
     the fifth value from rank 8 on.
     """
 
@@ -111,8 +111,8 @@ class Thresholds:
     def sentences(self) -> tuple[str, ...]:
         """The thresholds in words."""
         return (
-            "COLLAPSED: the better half of the judged layers lies, taken together, below the lower quartile of healthy "
-            "layers (depth above 0); a layer is low below the range that nine of ten healthy ones lie in",
+            "COLLAPSED: the better half of the judged layers lies, taken together, below the reference range "
+            "(depth above 0), in which eight of ten healthy layers lie, one below and one above",
             f"DECLINING, in a series: it has come near (depth {self.declining_from:g} or more, "
             f"{self.decline:g} deeper than before), or under spectral norm the best σ2/σ1 is below "
             f"{self.second_below:g} (rank ≥ {self.published_rank}; Liu et al. 2019)",
@@ -129,7 +129,7 @@ class Thresholds:
 class StepState:
     """The discriminator at one checkpoint: both statements so far, and the layer that keeps the best plateau.
 
-    `depth` is below 0 while the better half of the layers lies above the lower quartile of its reference;
+    `depth` is below 0 while the better half of the layers lies above the low end of its reference;
     `probability` is that modes are lost; None where nothing can be judged.
     """
 

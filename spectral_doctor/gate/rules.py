@@ -38,8 +38,8 @@ _ALL = (
         "spectrum collapsed",
         Level.FAIL,
         False,
-        "The better half of the discriminator's judged layers lies, taken together, below the lower quartile of such "
-        "layers in healthy networks: it sees few directions. That is a fact about weights; whether modes are lost is "
+        "The better half of the discriminator's judged layers lies, taken together, below the range of such layers "
+        "in healthy networks: it sees few directions. That is a fact about weights; whether modes are lost is "
         "SD105.",
         "Go back to the checkpoint that the message names, and resume from there with a lower discriminator learning "
         "rate or with spectral regularisation (spectral-doctor fix). Look at samples before you throw the run away.",

@@ -13,11 +13,11 @@ from tests.builders import layer_over_steps, series
 
 
 class FixedReference(Reference):
-    """Healthy from 0.5 on, three quarters of all from 0.6 on, whatever the layer."""
+    """Healthy from 0.6 on, whatever the layer."""
 
     def range_of(self, identity: LayerIdentity, place: Place, k: int) -> Range:
         """The one range."""
-        return Range(0.5, 0.6, 1.0, 100, 20, wide=False)
+        return Range(0.6, 1.0, 100, 20, wide=False)
 
 
 FIXED = FixedReference()
