@@ -62,7 +62,10 @@ def _build(paths: list[str], output: Path) -> None:
 
 
 def _table(shipped: Reference) -> str:
-    lines = [f"{'healthy layers':46} σk/σ1      layers  sources"]
-    lines += [f"{name:46} {one.low:.2f}–{one.high:.2f}  {one.count:6}  {one.sources:7}" for name, one in shipped.ranges]
-    end = "Eight of ten healthy layers lie in the range, one below; sources are repositories, recipes and papers."
+    width = max(len(name) for name, _ in shipped.ranges)
+    lines = [f"{'healthy layers':{width}}  σk/σ1      layers  sources"]
+    lines += [
+        f"{name:{width}}  {one.low:.2f}–{one.high:.2f}  {one.count:6}  {one.sources:7}" for name, one in shipped.ranges
+    ]
+    end = "Eight of ten healthy layers lie in the range, one below; a source is a repository, recipe or paper."
     return "\n".join([*lines, end, ""])

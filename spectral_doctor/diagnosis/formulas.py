@@ -10,10 +10,9 @@ FORMULAS = {
         -0.913,
         (8, 128),
         (
-            Term("shortfall", 0.214, 0.566, -2.021, 2.366),
-            Term("first", -1.023, 0.755, 0.061, 1.084),
-            Term("fall", 0.013, 0.186, -0.179, 1.969),
-            Term("normalised", 0.074, 0.458, -0.1, 1.1),
+            Term("shortfall", 0.215, 0.566, -2.021, 2.366),
+            Term("first", -1.026, 0.755, 0.061, 1.084),
+            Term("normalised", 0.075, 0.458, -0.1, 1.1),
         ),
     ),
     Tier.GENERATOR: Formula(

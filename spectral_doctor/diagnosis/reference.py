@@ -36,11 +36,13 @@ _KINDS = {Kind.LINEAR.value: "linear", Kind.CONVOLUTION.value: "conv", Kind.TRAN
 
 
 class Place(Enum):
-    """Where in its network a layer stands, in the order in which the layers are stored."""
+    """Where in its network a layer stands, in the order in which the layers are stored.
+
+    Last layers of a rank that is judged are too few to stand alone.
+    """
 
     FIRST = "first"
-    INNER = "inner"
-    LAST = "last"
+    LATER = "after the first"
 
 
 @dataclass(frozen=True)
@@ -105,25 +107,23 @@ class Reference:
 
 
 def class_names(kind: str, form: str, rank: int, place: Place) -> tuple[str, ...]:
-    """The classes that a layer belongs to, the finest first: its place is given up, then its rank; each time its kind.
+    """The classes that a layer belongs to, the finest first: its rank is given up before it is held against all places.
 
-    A layer that is neither linear nor convolutional has no kind.
+    A first layer sees images and lies lower, so it is not mixed with those after it while there are enough of its own.
+    Every class stands once with the layer's kind and once without; one neither linear nor convolutional has no kind.
     """
     group = "spectral norm" if form in _NORMALISED else "no spectral norm"
     low = max((one for one in _RANKS if one <= rank), default=0)
     high = next((one - 1 for one in _RANKS if one > rank), None)
     ranks = f"rank {low}–{high}" if high is not None else f"rank {low}+"
     own = f"{_KINDS[kind]}, " if kind in _KINDS else ""
-    coarser = (f"{group}, {ranks}, {place.value}", f"{group}, {ranks}", group)
-    return tuple(name for each in coarser for name in dict.fromkeys((f"{own}{each}", each)))
+    coarser = (f"{group}, {ranks}, {place.value}", f"{group}, {place.value}", group)
+    return tuple(dict.fromkeys(name for each in coarser for name in (f"{own}{each}", each)))
 
 
 def places(identities: Sequence[LayerIdentity]) -> tuple[Place, ...]:
-    """First, inner or last, in stored order; the only layer is the first."""
-    last = len(identities) - 1
-    return tuple(
-        Place.FIRST if index == 0 else Place.LAST if index == last else Place.INNER for index in range(len(identities))
-    )
+    """The place of each layer, in stored order; one alone was picked out of its network, and counts as a later one."""
+    return tuple(Place.LATER if index or len(identities) == 1 else Place.FIRST for index in range(len(identities)))
 
 
 def built(

@@ -119,7 +119,7 @@ def published() -> Iterator[Network]:
         identity = LayerIdentity("inner", "conv", "spectral norm", (rank, rank), (rank, 9 * rank))
         name, layers = f"Liu et al., {curve['setting']}", ((identity, Spectrum(tuple(values.tolist())), 0.0),)
         healthy = curve["state"] == "healthy"
-        yield Network(name, name, f"published, {curve['state']}", healthy, layers, Place.INNER)
+        yield Network(name, name, f"published, {curve['state']}", healthy, layers, Place.LATER)
 
 
 def laboratory() -> Iterator[Network]:
@@ -145,7 +145,7 @@ def reference_of(
 
 
 def state_of(network: Network, reference: Reference) -> SpectrumState:
-    """The state of one discriminator, from its one checkpoint; a published curve stands for three inner layers."""
+    """The state of one discriminator, from its one checkpoint; a published curve stands for three later layers."""
     layers = network.layers if network.place is None else network.layers * 3
     trajectory = SpectralTrajectory(
         SeriesId(network.name),
@@ -191,7 +191,7 @@ def main() -> None:
     networks = [*strangers(arguments.strangers), *published(), *laboratory()]
     reference = reference_of(networks)
     for name, one in reference.ranges:
-        print(f"{name:46} {one.low:.2f} {one.high:.2f}  {one.count} layers of {one.sources} sources")
+        print(f"{name:56} {one.low:.2f} {one.high:.2f}  {one.count} layers of {one.sources} sources")
     if arguments.write:
         text = json.dumps(reference_document(reference), indent=1, ensure_ascii=False) + "\n"
         PACKED.write_text(text, encoding="utf-8")
@@ -202,10 +202,9 @@ def main() -> None:
     for truth in found[QUANTILES[0]]:
         print(f"{truth:64}" + "".join(f"{low:7g}: {item[truth]:6}" for low, item in found.items()))
     known = [one for one in networks if one.truth.startswith("strangers") and not one.truth.endswith("not known")]
-    if arguments.each:
-        for one in known:
-            without = reference_of(networks, without=one.source)
-            print(f"{one.name:32} {state_of(one, without).value:10} {one.truth}")
+    for network in known if arguments.each else ():
+        without = reference_of(networks, without=network.source)
+        print(f"{network.name:32} {state_of(network, without).value:10} {network.truth}")
     figures = {"classes": len(reference.ranges), "of_random": round(share, 3), "collapsed": found[QUANTILES[0]]}
     print(json.dumps(figures))
 

@@ -33,10 +33,10 @@ ENOUGH = dict.fromkeys("abcd", FEWEST_LAYERS // FEWEST_SOURCES + 1)
 def samples(
     counts: dict[str, int], form: str = "plain", rank: int = 64, kind: str = "conv", low: float = 0.2
 ) -> list[Sample]:
-    """As many inner layers of each source as said, their plateaus drawn."""
+    """As many later layers of each source as said, their plateaus drawn."""
     random = np.random.default_rng(0)
     return [
-        Sample(kind, form, rank, Place.INNER, source, float(random.uniform(low, 0.9)))
+        Sample(kind, form, rank, Place.LATER, source, float(random.uniform(low, 0.9)))
         for source, count in counts.items()
         for _ in range(count)
     ]
@@ -54,7 +54,7 @@ def test_every_source_has_one_voice(quantiles: tuple[float, ...]) -> None:
 
 def test_files_of_one_repository_do_not_outvote_the_others() -> None:
     """400 low layers of one of five sources weigh a fifth; counted as layers they would be the median."""
-    part = [*samples(dict.fromkeys("abcd", 1), low=0.8), *(Sample("conv", "plain", 64, Place.INNER, "e", 0.1),) * 400]
+    part = [*samples(dict.fromkeys("abcd", 1), low=0.8), *(Sample("conv", "plain", 64, Place.LATER, "e", 0.1),) * 400]
     assert weighted_quantiles(part, (0.5,))[0] >= 0.8
     assert np.quantile([item.plateau for item in part], 0.5) == pytest.approx(0.1)
 
@@ -62,9 +62,9 @@ def test_files_of_one_repository_do_not_outvote_the_others() -> None:
 def test_a_class_needs_layers_and_sources() -> None:
     """One source fewer, and random weights answer; another rank, and the coarser class does."""
     reference = built(samples(ENOUGH))
-    found = reference.range_of(identity("x", form="plain", rank=64), Place.INNER, 5)
+    found = reference.range_of(identity("x", form="plain", rank=64), Place.LATER, 5)
     assert (found.count, found.sources, found.wide) == (sum(ENOUGH.values()), FEWEST_SOURCES, False)
-    elsewhere = reference.range_of(identity("x", form="plain", rank=512), Place.INNER, 5)
+    elsewhere = reference.range_of(identity("x", form="plain", rank=512), Place.LATER, 5)
     assert elsewhere.wide
     assert elsewhere.count == found.count
     assert built(samples({"a": 30, "b": 30, "c": 30})).ranges == ()
@@ -74,7 +74,7 @@ def test_a_class_needs_layers_and_sources() -> None:
 @pytest.mark.parametrize("rank", [8, 64, 512])
 def test_without_a_class_random_weights_tell(rank: int) -> None:
     """A share of their plateau is the low end, and nothing is too high."""
-    random = built([]).range_of(identity("x", form="plain", rank=rank), Place.INNER, 5)
+    random = built([]).range_of(identity("x", form="plain", rank=rank), Place.LATER, 5)
     assert (random.count, random.sources, random.high, random.wide) == (0, 0, 1.0, True)
     assert random.low == pytest.approx(OF_RANDOM * expected_ratio(rank, 9 * rank, 5))
     assert 0 < random.low < expected_ratio(rank, 9 * rank, 5)
@@ -84,38 +84,49 @@ def test_each_class_is_asked_for_what_is_its_own() -> None:
     """No other form; of kinds its own before all, and of a kind without a class of its own all."""
     reference = built([*samples(ENOUGH, low=0.7), *samples(dict.fromkeys("efgh", 3), kind="linear", low=0.1)])
     conv, linear, attention = (
-        reference.range_of(identity("x", form="plain", kind=kind), Place.INNER, 5)
+        reference.range_of(identity("x", form="plain", kind=kind), Place.LATER, 5)
         for kind in ("conv", "linear", "attention")
     )
     assert conv.low >= 0.7 > linear.low
-    assert reference.range_of(identity("x", form="plain", kind="transposed conv"), Place.INNER, 5) == conv
+    assert reference.range_of(identity("x", form="plain", kind="transposed conv"), Place.LATER, 5) == conv
     assert attention.count == conv.count + linear.count
-    assert reference.range_of(identity("x"), Place.INNER, 5).count == 0
-    assert reference.range_of(identity("x", form="weight norm"), Place.INNER, 5) == conv
+    assert reference.range_of(identity("x"), Place.LATER, 5).count == 0
+    assert reference.range_of(identity("x", form="weight norm"), Place.LATER, 5) == conv
 
 
 def test_the_names_of_the_classes() -> None:
-    """The place is given up first, then the rank; each time the kind."""
-    assert class_names("linear", "spectral norm", 31, Place.LAST) == (
-        "linear, spectral norm, rank 16–31, last",
-        "spectral norm, rank 16–31, last",
-        "linear, spectral norm, rank 16–31",
-        "spectral norm, rank 16–31",
+    """The rank is given up first, then the place; each time the kind."""
+    assert class_names("linear", "spectral norm", 31, Place.LATER) == (
+        "linear, spectral norm, rank 16–31, after the first",
+        "spectral norm, rank 16–31, after the first",
+        "linear, spectral norm, after the first",
+        "spectral norm, after the first",
         "linear, spectral norm",
         "spectral norm",
     )
     assert class_names("attention", "plain", 300, Place.FIRST) == (
         "no spectral norm, rank 256+, first",
-        "no spectral norm, rank 256+",
+        "no spectral norm, first",
         "no spectral norm",
     )
 
 
+def test_a_first_layer_is_not_held_against_those_after_it() -> None:
+    """Where both have enough: each of another rank finds those of its own place."""
+    first = [Sample("conv", "plain", 64, Place.FIRST, source, 0.2) for source in "abcd" for _ in range(3)]
+    reference = built([*first, *samples(ENOUGH, low=0.6)])
+    lows = [reference.range_of(identity("x", form="plain", rank=8), place, 5).low for place in Place]
+    assert lows[0] == 0.2
+    assert lows[1] >= 0.6
+    alone = built(first)
+    assert alone.range_of(identity("x", form="plain", rank=8), Place.LATER, 5).low == 0.2
+
+
 def test_the_place_is_by_the_stored_order() -> None:
-    """First, inner, last; the only one is the first."""
+    """The first, and those after it; one alone is no first."""
     layers = [identity(name) for name in "abcd"]
-    assert places(layers) == (Place.FIRST, Place.INNER, Place.INNER, Place.LAST)
-    assert places(layers[:1]) == (Place.FIRST,)
+    assert places(layers) == (Place.FIRST, *(Place.LATER,) * 3)
+    assert places(layers[:1]) == (Place.LATER,)
     assert places([]) == ()
 
 
@@ -129,7 +140,7 @@ def test_a_run_speaks_by_its_last_checkpoint() -> None:
         layer_over_steps("head", [0.9, 0.5]),
     )
     found = list(healthy_samples(run))
-    assert [(item.place, item.rank) for item in found] == [(Place.FIRST, 64), (Place.LAST, 64)]
+    assert [(item.place, item.rank) for item in found] == [(Place.FIRST, 64), (Place.LATER, 64)]
     assert [item.plateau for item in found] == pytest.approx([0.8, 0.5])
     assert len({item.source for item in found}) == 1
 
