@@ -12,6 +12,7 @@ from pathlib import Path
 from spectral_doctor.checkpoints.discovery import find_candidates
 from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.checkpoints.runs import step_pattern
+from spectral_doctor.checkpoints.training_state import is_training_states
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.diagnosis.reference import Reference
 from spectral_doctor.diagnosis.rules import diagnose
@@ -139,10 +140,13 @@ def concluded(
     beside = [*left_out, *(item for file in files for item in file.left_out)]
     errors = [*failures, *((file.name, file.error) for file in files if file.error is not None)]
     errors += [_without_layers(item) for item in examinations if not item.layers]
+    ours = is_training_states(item.name.rpartition(": ")[2] for item in beside)
     if not series:
         raise _worst([error for _, error in errors]) or no_checkpoints(paths, beside)
     return Inspection(
-        diagnoses=tuple(diagnose(item, thresholds, reference=reference, curves=read_curves(item)) for item in series),
+        diagnoses=tuple(
+            diagnose(item, thresholds, reference=reference, curves=read_curves(item, ours)) for item in series
+        ),
         left_out=(*beside, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
         failures=tuple(failure_of(error) for _, error in errors if not _is_quiet(error)),
     )

@@ -32,7 +32,7 @@ class SpectrumState(Enum):
 class LayerState(Enum):
     """The state of one judged layer: inside its reference range, below it, or below it and far under its own best."""
 
-    SOUND = "sound"
+    SOUND = "in range"
     LOW = "low"
     FALLEN = "fallen"
     NON_FINITE = "not finite"

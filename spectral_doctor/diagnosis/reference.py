@@ -20,13 +20,16 @@ from spectral_doctor.trajectory.records import SpectralTrajectory
 VERSION = 1
 # A class speaks for itself from so many layers of so many sources on.
 FEWEST_LAYERS, FEWEST_SOURCES = 10, 4
+# A plateau this high is no collapse, however high the others are: between what Liu et al. show as collapsed (up to
+# 0.68) and as healthy (from 0.92 on).
+ENOUGH = 0.8
 # In a reference of a user's own a single run can speak.
 FEWEST_OWN = 4
 QUANTILES = (0.1, 0.9)
 # σ_5/σ_1 is the plateau from rank 8 on.
 PLATEAU = 5
 # Nine of ten healthy layers show at least this share of what random weights of their shape do, every source with one
-# voice: 0.56, printed by tests/benchmarks/reference.py.
+# voice: printed by tests/benchmarks/reference.py.
 OF_RANDOM = 0.44
 # Sums of a thousand shares are off by less.
 _ROUNDING = 1e-9
@@ -47,7 +50,8 @@ class Place(Enum):
 
 @dataclass(frozen=True)
 class Range:
-    """Where σ_k/σ_1 of healthy layers lies: eight of ten between `low` and `high`, one below and one above.
+    """Where σ_k/σ_1 of healthy layers lies: eight of ten between `low` and `high`, one below and one above; `low` is at
+    most 0.8.
 
     `count` layers of `sources` (repositories, recipes, papers' settings) were seen; `wide` says that they are of all
     ranks. With 0 layers it is what random weights of that shape tell.
@@ -107,17 +111,19 @@ class Reference:
 
 
 def class_names(kind: str, form: str, rank: int, place: Place) -> tuple[str, ...]:
-    """The classes that a layer belongs to, the finest first: its rank is given up before it is held against all places.
+    """The classes that a layer may be held against, the finest first; the first is its own.
 
-    A first layer sees images and lies lower, so it is not mixed with those after it while there are enough of its own.
-    Every class stands once with the layer's kind and once without; one neither linear nor convolutional has no kind.
+    A first layer sees images and lies lower: no later layer is held against first ones while there are enough others,
+    and a first layer of a rank for which too few first ones are known is held against later ones of that rank. Every
+    class stands once with the layer's kind and once without; one neither linear nor convolutional has no kind.
     """
     group = "spectral norm" if form in _NORMALISED else "no spectral norm"
     low = max((one for one in _RANKS if one <= rank), default=0)
     high = next((one - 1 for one in _RANKS if one > rank), None)
     ranks = f"rank {low}–{high}" if high is not None else f"rank {low}+"
     own = f"{_KINDS[kind]}, " if kind in _KINDS else ""
-    coarser = (f"{group}, {ranks}, {place.value}", f"{group}, {place.value}", group)
+    of_rank = (f"{group}, {ranks}, {place.value}", f"{group}, {ranks}, {Place.LATER.value}")
+    coarser = (*of_rank, f"{group}, {place.value}", group)
     return tuple(dict.fromkeys(name for each in coarser for name in (f"{own}{each}", each)))
 
 
@@ -136,13 +142,14 @@ def built(
     members: dict[str, list[Sample]] = {}
     for item in samples:
         for name in class_names(item.kind, item.form, item.rank, item.place):
-            members.setdefault(name, []).append(item)
+            if item.place is Place.LATER or Place.LATER.value not in name:
+                members.setdefault(name, []).append(item)
     ranges = {}
     for name, part in members.items():
         sources = {item.source for item in part}
         if len(part) >= fewest_layers and len(sources) >= fewest_sources:
             low, high = weighted_quantiles(part, quantiles)
-            ranges[name] = Range(low, high, len(part), len(sources), wide=False)
+            ranges[name] = Range(min(low, ENOUGH), high, len(part), len(sources), wide=False)
     return Reference(tuple(sorted(ranges.items())))
 
 
@@ -185,7 +192,7 @@ def reference_document(reference: Reference) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Reference:
-    text = (files("spectral_doctor.diagnosis") / "reference.json").read_text(encoding="utf-8")
+    text = (files("spectral_doctor") / "diagnosis" / "reference.json").read_text(encoding="utf-8")
     return _parsed(json.loads(text))
 
 

@@ -50,12 +50,8 @@ def diagnose(
 ) -> Diagnosis:
     """Judge one discriminator's series, in one pass over its checkpoints.
 
-    Two statements are made at each: the state of the spectrum, by definition and from the weights alone
-    (`states`), and the probability that modes are lost (`model`), with what is known of the generator in `witnesses`,
-    by step. A fall in one layer is normal: it is the better half that counts. What the run measured of its samples
-    stands
-    in `curves` and weighs most in the advice.
-
+    At each the state of the spectrum is told, by definition and from the weights alone (`states`), and whether modes
+    are lost (`model`), with `witnesses` of the generator, by step, and `curves` of what the run measured.
     Raises `NoObservations` for a series without a checkpoint.
     """
     if not trajectory.steps:
@@ -64,13 +60,11 @@ def diagnose(
     panel = panel_of(trajectory, thresholds, reference)
     found = list(standings(trajectory, panel, thresholds))
     told = in_series(witnesses or {})
-    inferred = _estimates(trajectory, panel, found, thresholds, told)
-    estimates = [measured(curves, step) or one for step, one in zip(trajectory.steps, inferred, strict=True)]
+    estimates = _estimates(trajectory, panel, found, thresholds, told, curves)
     layers = tuple(_layer_findings(trajectory, panel, thresholds, reference))
     states = tuple(_states(trajectory, layers, found, estimates))
     sunk = onset_index(found)
     end = min(len(found) if sunk is None else sunk, _first_non_finite(trajectory))
-    healthy = next((one for one in reversed(range(end)) if _is_sound(states[one])), None)
     onset = None if sunk is None else trajectory.steps[sunk]
     return Diagnosis(
         trajectory=trajectory,
@@ -80,7 +74,7 @@ def diagnose(
         summary=summarise(trajectory, states, onset, layers, estimates[-1]),
         onset=onset,
         onset_after=trajectory.steps[sunk - 1] if sunk else None,
-        last_healthy=None if healthy is None else trajectory.steps[healthy],
+        last_healthy=next((item.step for item in reversed(states[:end]) if _is_sound(item)), None),
         advice=advised(trajectory, states, curves, end),
         states=states,
         layers=layers,
@@ -101,10 +95,12 @@ def _estimates(
     found: Sequence[Standing],
     thresholds: Thresholds,
     witnesses: Mapping[int, Witness],
+    curves: Sequence[MetricCurve],
 ) -> list[ModesEstimate]:
     widest = max((layer.identity.rank for layer in panel.layers), default=0)
     return [
-        estimate(
+        measured(curves, trajectory.steps[index])
+        or estimate(
             FORMULAS,
             evidence_at(trajectory, panel, index, standing.least, thresholds),
             witnesses.get(trajectory.steps[index]),

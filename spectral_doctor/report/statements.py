@@ -16,7 +16,7 @@ from spectral_doctor.report.listing import recognised
 from spectral_doctor.report.sparkline import sparkline
 from spectral_doctor.trajectory.curves import MetricCurve
 
-_LABEL = 10
+_LABEL = 12
 _TREND_WIDTH = 16
 _MORE = {
     Tier.DISCRIMINATOR: "; --witness asks the generator too",

@@ -43,18 +43,16 @@ class MetricCurve:
         return max(zip(self.steps, self.values, strict=True), key=lambda pair: sign * pair[1])
 
 
-def read_curves(trajectory: SpectralTrajectory) -> tuple[MetricCurve, ...]:
+def read_curves(trajectory: SpectralTrajectory, ours: bool = True) -> tuple[MetricCurve, ...]:
     """Read what lies in or beside a series' checkpoints: evaluations of our own, `metric-*.jsonl`.
 
-    The evaluation stands inside a training state that `train` wrote; `metric-*.jsonl` are StyleGAN's. A file that
-    cannot be read gives no curve: metrics weigh in the advice, and no statement rests on them.
+    The evaluation stands inside a training state that `train` wrote; where the run is known not to be `ours` no file is
+    opened for it. `metric-*.jsonl` are StyleGAN's. A file that cannot be read gives no curve.
     """
     if not isinstance(trajectory.checkpoints[-1].location, Path):
         return ()
     checkpoints = [Path(str(ref.location)) for ref in trajectory.checkpoints]
     folders = list(dict.fromkeys(path.parent for path in checkpoints))
-    # One file tells whether a run is ours: a stranger's is not opened a second time.
-    ours = stored_evaluation(checkpoints[-1]) is not None
     curves = list(_own_curves(trajectory.steps, checkpoints)) if ours else []
     for folder in folders:
         for path in sorted(folder.glob("metric-*.jsonl")):

@@ -41,7 +41,7 @@ def healthy(folder: Path = Path()) -> Path:
     return save(folder, "netD_1.pth", as_spectral_norm(small_discriminator()))
 
 
-def test_exit_0_and_1_follow_the_verdict() -> None:
+def test_exit_0_and_1_follow_the_statements() -> None:
     """Collapsed fails by default; `never` and `--exit-zero` let it pass; healthy passes at every level."""
     bad, good = collapsed(Path("bad")), healthy(Path("good"))
     assert check(good).exit_code == ExitCode.HEALTHY
@@ -175,15 +175,16 @@ def test_a_signal_is_130() -> None:
 
 
 def test_the_sample_that_collapsed_fails_and_says_where_to_resume(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The output a user sees first; the words of the verdict are the diagnosis's own."""
+    """The output a user sees first; the words of the statements are the diagnosis's own."""
     monkeypatch.chdir(ROOT)
     result = check("sample_checkpoints/collapsed")
     assert result.exit_code == ExitCode.FINDINGS
     lines = result.stdout.splitlines()
-    assert re.match(r"COLLAPSED.* since step \d+  discriminator: 9 checkpoints, step 0 to 800$", lines[0])
-    assert re.match(r"fail  SD101 discriminator collapsed: discriminator: .* Resume from sample_checkpoints/", lines[1])
-    assert lines[-2] == "FAILED: 1 failure, 0 warnings; examined 9 of 9 checkpoints, 11 of 11 weights"
-    assert lines[-1] == "What to do: spectral-doctor rule SD101"
+    assert lines[0] == "COLLAPSED spectrum · modes LOST since step 600  discriminator: 8 checkpoints, step 0 to 700"
+    assert re.match(r"fail  SD101 spectrum collapsed: discriminator: .* Resume from sample_checkpoints/", lines[1])
+    assert re.match(r"fail  SD105 modes lost: discriminator: .* Resume from sample_checkpoints/", lines[2])
+    assert lines[-2].startswith("FAILED: 2 failures, 0 warnings; examined 8 of 8 checkpoints, ")
+    assert lines[-1] == "What to do: spectral-doctor rule SD101 SD105"
     assert check("sample_checkpoints/healthy").exit_code == ExitCode.HEALTHY
 
 
@@ -275,7 +276,7 @@ def test_a_baseline_from_first_to_last() -> None:
     healthy()
     better = check(bad, "--baseline", "known.json")
     assert better.exit_code == ExitCode.HEALTHY
-    assert "fixed  SD101 discriminator collapsed: netD\n" in better.stdout
+    assert "fixed  SD101 spectrum collapsed: netD\n" in better.stdout
     assert Path("known.json").read_bytes() == content
     assert check(bad, "--baseline", "known.json", "--update-baseline").exit_code == ExitCode.HEALTHY
     assert json.loads(Path("known.json").read_text())["findings"] == []

@@ -150,8 +150,8 @@ def test_two_runs_in_one_folder_are_reported_one_by_one(tmp_path: Path) -> None:
     assert "the files hold 2 different networks under one name" in " ".join(result.stdout.split())
 
 
-def test_exit_codes_follow_the_verdict(tmp_path: Path) -> None:
-    """`--fail-on` decides; without it a verdict is not a failure."""
+def test_exit_codes_follow_the_statements(tmp_path: Path) -> None:
+    """`--fail-on` decides; without it nothing that is found is a failure."""
     collapsed = save(tmp_path, "netD_1.pth", as_spectral_norm(COLLAPSED))
     healthy = save(tmp_path / "h", "netD_1.pth", as_spectral_norm(small_discriminator()))
     assert run("inspect", collapsed).returncode == 0
@@ -160,20 +160,20 @@ def test_exit_codes_follow_the_verdict(tmp_path: Path) -> None:
     assert run("inspect", healthy, "--fail-on", "declining").returncode == 0
 
 
-def test_sensitive_calls_a_collapse_earlier(tmp_path: Path) -> None:
-    """From even odds on: the same file is doubtful by default and fails with the option."""
+def test_sensitive_warns_of_a_decline_earlier(tmp_path: Path) -> None:
+    """A spectrum on its way down is sound by default and a decline with the option."""
     random = torch.Generator().manual_seed(0)
-    weight = torch.randn(16, 144, generator=random)
-    left, values, right = torch.linalg.svd(weight, full_matrices=False)
-    values[1:] *= 0.78
-    tensors = {"conv.weight": (left @ torch.diag(values) @ right).reshape(16, 16, 3, 3)}
-    path = save(tmp_path, "netD_1.pth", as_spectral_norm(tensors))
-    usual = run("inspect", path, "--fail-on", "collapsed")
-    early = run("inspect", path, "--fail-on", "collapsed", "--sensitive")
+    left, _, right = torch.linalg.svd(torch.randn(16, 144, generator=random), full_matrices=False)
+    for step, level in enumerate((0.97, 0.85), start=1):
+        values = torch.cat([torch.ones(1), torch.full((15,), level)])
+        tensors = {"conv.weight": (left @ torch.diag(values) @ right).reshape(16, 16, 3, 3)}
+        save(tmp_path, f"netD_{step}.pth", as_spectral_norm(tensors))
+    usual = run("inspect", tmp_path, "--fail-on", "declining")
+    early = run("inspect", tmp_path, "--fail-on", "declining", "--sensitive", "--explain")
+    assert usual.stdout.startswith("SOUND spectrum")
+    assert early.stdout.startswith("DECLINING spectrum")
     assert (usual.returncode, early.returncode) == (0, 1)
-    assert "NOT ENOUGH EVIDENCE" in usual.stdout
-    assert "COLLAPSED" in early.stdout
-    assert "- collapsed: probability 0.5 or more, and 0.35 at the one before" in early.stdout
+    assert "it has come near (depth -0.7 or more" in " ".join(early.stdout.split())
 
 
 def test_a_clipped_critic_is_recognised_from_its_file(tmp_path: Path) -> None:
@@ -182,7 +182,8 @@ def test_a_clipped_critic_is_recognised_from_its_file(tmp_path: Path) -> None:
     critic = {"conv.weight": (0.02 * torch.randn(16, 16, 3, 3, generator=random)).clamp(-0.01, 0.01)}
     result = run("inspect", save(tmp_path, "netD_1.pth", critic))
     assert result.returncode == 0
-    assert "CLIPPED  61% or more of the weights of 'conv'" in result.stdout
+    assert result.stdout.startswith("CLIPPED spectrum · modes NOT KNOWN")
+    assert "61% or more of the weights of 'conv'" in " ".join(result.stdout.split())
 
 
 def test_a_torn_file_does_not_hide_the_rest(tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_the_key_of_the_discriminator_can_be_given(tmp_path: Path) -> None:
 
 
 def test_json_goes_to_stdout_and_comes_back(tmp_path: Path) -> None:
-    """The JSON of one run is the input of the next, with the same verdict."""
+    """The JSON of one run is the input of the next, with the same statements."""
     path = save(tmp_path, "netD_1.pth", as_spectral_norm(COLLAPSED))
     first = run("inspect", path, "--format", "json")
     assert first.stderr == ""

@@ -95,7 +95,7 @@ def test_each_class_is_asked_for_what_is_its_own() -> None:
 
 
 def test_the_names_of_the_classes() -> None:
-    """The rank is given up first, then the place; each time the kind."""
+    """A first layer's rank stands before its place, a later one's place before all; each time with the kind first."""
     assert class_names("linear", "spectral norm", 31, Place.LATER) == (
         "linear, spectral norm, rank 16–31, after the first",
         "spectral norm, rank 16–31, after the first",
@@ -106,20 +106,23 @@ def test_the_names_of_the_classes() -> None:
     )
     assert class_names("attention", "plain", 300, Place.FIRST) == (
         "no spectral norm, rank 256+, first",
+        "no spectral norm, rank 256+, after the first",
         "no spectral norm, first",
         "no spectral norm",
     )
 
 
-def test_a_first_layer_is_not_held_against_those_after_it() -> None:
-    """Where both have enough: each of another rank finds those of its own place."""
+def test_a_later_layer_is_not_held_against_first_ones() -> None:
+    """Where both have enough; a first one of a rank of which no first is known is held against the later ones of it."""
     first = [Sample("conv", "plain", 64, Place.FIRST, source, 0.2) for source in "abcd" for _ in range(3)]
-    reference = built([*first, *samples(ENOUGH, low=0.6)])
-    lows = [reference.range_of(identity("x", form="plain", rank=8), place, 5).low for place in Place]
-    assert lows[0] == 0.2
-    assert lows[1] >= 0.6
-    alone = built(first)
-    assert alone.range_of(identity("x", form="plain", rank=8), Place.LATER, 5).low == 0.2
+    reference = built([*first, *samples(ENOUGH, rank=16, low=0.6)])
+
+    def low(rank: int, place: Place) -> float:
+        return reference.range_of(identity("x", form="plain", rank=rank), place, 5).low
+
+    assert low(64, Place.FIRST) == low(8, Place.FIRST) == 0.2
+    assert low(64, Place.LATER) == low(8, Place.LATER) == low(16, Place.FIRST) >= 0.6
+    assert built(first).range_of(identity("x", form="plain", rank=64), Place.LATER, 5).low == 0.2
 
 
 def test_the_place_is_by_the_stored_order() -> None:

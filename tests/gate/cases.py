@@ -5,17 +5,40 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from spectral_doctor.diagnosis.records import Diagnosis, Finding, FindingKind, LayerFinding, Thresholds, Verdict
+from spectral_doctor.diagnosis.records import (
+    Advice,
+    Argument,
+    Diagnosis,
+    Finding,
+    FindingKind,
+    LayerFinding,
+    LayerState,
+    ModesEstimate,
+    ModesStatement,
+    SpectrumState,
+    Thresholds,
+    Tier,
+)
+from spectral_doctor.diagnosis.reference import Range
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import CheckpointRef, Failure, SeriesId, SkippedLayer, SkipReason
 from tests.builders import layer_over_steps, series
 
-SUMMARY = "Even the best layers have lost their plateau since step 300."
+SPECTRUM = (
+    "The spectrum is COLLAPSED since step 300: 1 of 2 judged layers below the reference range; the best plateau, in "
+    "head, is 0.90, down from 0.98 at 100."
+)
+MODES = "Whether modes are lost is not known: spectra alone do not decide it (probability 0.50)."
+RANGE = Range(0.6, 1.0, 100, 20, wide=False)
+NOT_KNOWN = ModesEstimate(ModesStatement.NOT_KNOWN, 0.5, Tier.DISCRIMINATOR, (), "spectra alone do not decide it")
+LOST = ModesEstimate(ModesStatement.LOST, 0.93, Tier.SAMPLES, (Argument("ratio", 0.5, 1.0, "the ratio is 0.50"),), "")
+IN_DOUBT = ModesEstimate(ModesStatement.IN_DOUBT, 0.5, Tier.SAMPLES, (), "")
 TORN = Failure("run/netD_500.pth", "cannot be read: a zip file without its end.")
-LAYERS: dict[str, tuple[list[float | None], Verdict | None]] = {
-    "body.c1": ([0.97, 0.98, 0.96, 0.70, 0.40], Verdict.COLLAPSED),
-    "body.c2": ([0.95, 0.97, 0.95, 0.90, None], Verdict.NOT_ENOUGH_EVIDENCE),
+STATES = (*(SpectrumState.SOUND,) * 3, *(SpectrumState.COLLAPSED,) * 2)
+LAYERS: dict[str, tuple[list[float | None], LayerState | None]] = {
+    "body.c1": ([0.97, 0.98, 0.96, 0.70, 0.40], LayerState.FALLEN),
+    "body.c2": ([0.95, 0.97, 0.95, 0.90, None], LayerState.NON_FINITE),
     "head": ([0.90, 0.90, 0.90, 0.90, 0.90], None),
 }
 
@@ -34,17 +57,22 @@ def collapsed(name: str = "netD") -> Diagnosis:
         trajectory.layers[2], spectra=trajectory.layers[2].spectra[:3] + trajectory.layers[2].spectra[2:3] * 2
     )
     trajectory = replace(trajectory, layers=(*trajectory.layers[:2], head))
+    found = diagnose(trajectory)
     return replace(
-        diagnose(trajectory),
+        found,
         thresholds=Thresholds(),
-        verdict=Verdict.COLLAPSED,
-        summary=SUMMARY,
+        spectrum=SpectrumState.COLLAPSED,
+        modes=NOT_KNOWN,
+        summary=f"{SPECTRUM} {MODES}",
         onset=300,
         last_healthy=200,
-        resume_from=CheckpointRef(Path("run/netD_200.pth")),
+        onset_after=200,
+        advice=Advice(CheckpointRef(Path("run/netD_200.pth")), 200, "the last sound spectrum before step 300"),
+        states=tuple(replace(state, spectrum=spectrum) for state, spectrum in zip(found.states, STATES, strict=True)),
+        events=(),
         layers=tuple(
-            LayerFinding(layer, verdict, "" if verdict else "unchanged", 5, tuple(plateaus), 0.25)
-            for layer, (plateaus, verdict) in zip(trajectory.layers, LAYERS.values(), strict=True)
+            LayerFinding(layer, state, "" if state else "unchanged", 5, tuple(plateaus), 0.25, RANGE)
+            for layer, (plateaus, state) in zip(trajectory.layers, LAYERS.values(), strict=True)
         ),
         findings=(
             Finding(FindingKind.NON_FINITE, ("body.c2",), 400, True, "1 value is NaN"),
@@ -53,10 +81,14 @@ def collapsed(name: str = "netD") -> Diagnosis:
     )
 
 
-def with_verdict(verdict: Verdict, name: str = "netD") -> Diagnosis:
-    """A series of one layer with that verdict and nothing else wrong."""
+def with_state(state: SpectrumState, name: str = "netD", modes: ModesEstimate = NOT_KNOWN) -> Diagnosis:
+    """A series of one layer with that state of the spectrum, that statement about modes, and nothing else wrong."""
     diagnosis = diagnose(replace(series(layer_over_steps("body.c1", [0.97, 0.98])), series=SeriesId(name)))
-    return replace(diagnosis, verdict=verdict, summary="As it is.", findings=(), onset=None, resume_from=None)
+    advice = Advice(None, None, "none")
+    states = tuple(replace(item, spectrum=state) for item in diagnosis.states)
+    return replace(
+        diagnosis, spectrum=state, modes=modes, findings=(), events=(), onset=None, advice=advice, states=states
+    )
 
 
 def inspection_of(*diagnoses: Diagnosis, failures: tuple[Failure, ...] = ()) -> Inspection:

@@ -1,4 +1,4 @@
-"""The JSON report: complete, versioned, and a history that gives the same verdict."""
+"""The JSON report: complete, versioned, and a history that gives the same statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.builders import layer_over_steps, series
 
 
 def test_the_json_report_is_a_history_with_the_same_diagnosis(tmp_path: Path) -> None:
-    """What is written is read back to the same trajectory, verdict and text of numbers."""
+    """What is written is read back to the same trajectory, statements and text of numbers."""
     diagnosis = diagnose(series(layer_over_steps("a", [0.97, None, 0.4]), layer_over_steps("b", [0.9, 0.8, 0.7])))
     text = render_json(Inspection((diagnosis,), (), ()))
     path = tmp_path / "history.json"
@@ -43,5 +43,10 @@ def test_the_json_report_holds_the_complete_numbers() -> None:
     assert layer["deficit"] == [0.0, trajectory.layers[0].deficit(1)]
     assert layer["envelope"] == list(trajectory.layers[0].envelopes[-1])
     found = diagnose(trajectory)
-    assert entry["diagnosis"]["probability"] == found.probability == entry["diagnosis"]["states"][1]["probability"]
-    assert [item["sentence"] for item in entry["diagnosis"]["arguments"]] == [item.sentence for item in found.arguments]
+    told = entry["diagnosis"]
+    assert (told["spectrum"], told["modes"]["statement"]) == (found.spectrum.value, found.modes.statement.value)
+    assert told["modes"]["probability"] == found.probability == told["states"][1]["probability"]
+    assert [item["sentence"] for item in told["modes"]["arguments"]] == [
+        item.sentence for item in found.modes.arguments
+    ]
+    assert told["layers"][0]["reference"]["count"] > 0

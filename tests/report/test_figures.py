@@ -25,7 +25,8 @@ def test_there_is_one_panel_a_layer_and_a_trajectory_a_series() -> None:
     second = diagnose(series(layer_over_steps("other", [0.9])))
     figure = draw([first, second])
     titles = [axes.get_title() for block in figure.subfigs for axes in block.axes if axes.get_title()]
-    assert titles == [*(f"conv{index}" for index in range(7)), "other"]
+    assert [title.partition(" ")[2] for title in titles] == [*(f"conv{index}" for index in range(7)), "other"]
+    assert {title[0] for title in titles} <= {"●", "↓", "▼", "–"}
     plateaus = figure.subfigs[0].axes[0]
     best = next(line for line in plateaus.get_lines() if line.get_label() == "best layer")
     assert np.asarray(best.get_ydata()) == pytest.approx([0.97, 0.4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,20 +14,6 @@ from spectral_doctor.report.sparkline import sparkline
 from spectral_doctor.report.text import render_text
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 from tests.builders import identity, layer_over_steps, plateau_spectrum, series
-
-THRESHOLDS = """\
-Thresholds (what they cost in false alarms is measured in README)
-- collapsed: probability 0.8 or more, and 0.5 at the one before
-- declining: probability 0.5 or more in a series; with spectral norm also 0.25
-and the best σ2/σ1 below 0.95 (rank ≥ 32; Liu et al. 2019)
-- one checkpoint needs a judged layer of rank ≥ 16 to be called collapsed
-- without spectral norm, one checkpoint of 0.25 or more, or a series in which
-nothing changed for the worse, is not enough evidence
-- judged are layers of rank ≥ 8 that move and are not clipped; under spectral
-norm only the normalised ones
-- exploding: σ1 has grown 3-fold since the checkpoint before, to its largest so
-far
-"""
 
 
 def report(trajectory: SpectralTrajectory, **options: bool) -> str:
@@ -49,40 +36,43 @@ def collapsing() -> SpectralTrajectory:
     )
 
 
+GOLDEN = """\
+COLLAPSED spectrum · modes NOT KNOWN    netD · 5 checkpoints, step 0–400
+  since       step 300 (not yet at 200)
+  plateau     best layer 0.97 → 0.40  ███▆▄  healthy 0.80–1.00, n = 10
+  fell        step 200–300  the spectrum fell: COLLAPSED
+  modes       Whether modes are lost is not known: spectra alone do not decide
+              it (probability 0.44).
+  go back     step 200 (the last sound spectrum before step 300):
+              run/netD_200.pth
+  layer        matrix  norm   σ1  σk/σ1    healthy  deficit  trend  layer is
+  block1.c1    64×576  SN      1   0.40  0.80–1.00     0.58  ███▆▄  fallen
+  block1.c2    64×576  SN      1   0.20  0.80–1.00     0.78  ███▅▂  fallen
+  block1.c_sc    3×27  SN      1   0.50                0.29  █▇▆▅▅  rank 3
+  head            1×9  SN    0.9                       0.00  █████  rank 1
+
+Next: --layers  --explain  --html FILE  spectral-doctor rule SD101
+"""
+
+
 def test_the_report_of_a_collapse() -> None:
-    """Table, verdict with its evidence, where to resume, thresholds: the golden report."""
-    assert report(collapsing()) == (
-        "netD: 5 checkpoints, step 0 to 400 (from file name); confirmed by key 'netD'\n"
-        "layer            matrix  norm   σ1  σk/σ1  >0.9  deficit  trend     layer is\n"
-        "─────────────────────────────────────────────────────────────────────────────\n"
-        "block1.c1        64×576  SN      1   0.40  0.02     0.58  ███▆▄     collapsed\n"
-        "block1.c2        64×576  SN      1   0.20  0.02     0.78  ███▅▂     collapsed\n"
-        "block1.c_sc        3×27  SN      1   0.50  0.33     0.29  █▇▆▅▅     rank 3\n"
-        "head                1×9  SN    0.9         1.00     0.00  █████     rank 1\n"
-        "COLLAPSED  Even the best layers have lost their plateau since step 300: the best\n"
-        "plateau, in block1.c1, is 0.40, down from 0.98 at 100. Probability of mode\n"
-        "collapse 0.97. For it: the first layer's σ2/σ1 is 0.40 (+2.0); the better half\n"
-        "of the layers falls 6.3 times as far short of a full plateau as random weights\n"
-        "(+1.6).\n"
-        "Resume from run/netD_200.pth (step 200), the last healthy checkpoint before the\n"
-        "onset between step 200 and 300.\n"
-        "\n" + THRESHOLDS
-    )
+    """Both statements, since when, where to go back to, the layers beside their ranges: the golden report."""
+    assert report(collapsing()) == GOLDEN
 
 
-def test_a_healthy_report_names_what_to_build_on() -> None:
-    """No onset, no resume advice, but the latest good checkpoint."""
+def test_a_sound_report_names_what_to_build_on() -> None:
+    """No onset, no way back, but the latest checkpoint."""
     text = report(series(layer_over_steps("conv", [0.96, 0.97])))
-    assert "HEALTHY  No spectral collapse: 1 of 1 judged layers keep their plateau; the best\n" in text
-    assert "Probability of mode collapse 0.17. Against it: the\nbetter half of the layers is 0.8 times as far" in text
-    assert "Latest checkpoint to build on: run/netD_100.pth." in text
+    assert text.startswith("SOUND spectrum · modes NOT KNOWN    netD · 2 checkpoints, step 0–100\n")
+    assert "  build on    step 100 (the latest): run/netD_100.pth\n" in text
+    assert "since" not in text
 
 
 def test_every_line_fits_eighty_columns() -> None:
     """Also with long names, which keep their end."""
     long = series(layer_over_steps("discriminator.blocks.0.residual.convolution_1", [0.97, 0.5]))
     text = report(long)
-    assert "…al.convolution_1" in text or "…" in text
+    assert re.search(r"^  disc\S*…\S*volution_1  64×576", text, re.MULTILINE)
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -106,15 +96,17 @@ def test_several_discriminators_end_in_an_overview() -> None:
     sound = series(layer_over_steps("conv", [0.96, 0.97]))
     broken = series(layer_over_steps("a", [0.9, 0.8, None]), layer_over_steps("b", [0.95, 0.6, 0.4]))
     text = render_text(Inspection((diagnose(sound), diagnose(broken)), (), ()))
-    assert "2 discriminators:\n- HEALTHY  netD\n- COLLAPSED since step 100, NON-FINITE  netD\n" in text
+    assert (
+        "2 discriminators:\n- SOUND spectrum · modes NOT KNOWN  netD\n- NON-FINITE spectrum · modes NOT KNOWN," in text
+    )
     assert "discriminators:" not in report(sound)
 
 
-def test_faults_stand_below_the_verdict() -> None:
+def test_faults_stand_below_the_statements() -> None:
     """A layer that is not finite says so in its row and in a sentence."""
     text = report(series(layer_over_steps("a", [0.9, None]), layer_over_steps("b", [0.95, 0.96])))
     assert "NaN/Inf" in text
-    assert "NON-FINITE  1 value is NaN or infinite in 'a' at step 100." in text
+    assert "  non-finite  1 value is NaN or infinite in 'a' at step 100\n" in text
 
 
 @pytest.mark.parametrize("explain", [False, True])
@@ -127,9 +119,10 @@ def test_what_was_left_out_is_listed(explain: bool) -> None:
         Inspection((diagnose(trajectory),), files, (Failure("a.pt", "cannot be read."),)), explain=explain
     )
     text = " ".join(text.split())
-    assert "Skipped: norm.weight: a normalisation's scale." in text
+    assert ("Skipped: norm.weight: a normalisation's scale." in text) is explain
     assert "Could not be used: a.pt: cannot be read." in text
-    assert ("and 2 more (--explain lists them): text file." in text) is not explain
+    assert ("Left out: 6 parts (--explain names them)." in text) is not explain
+    assert ("Thresholds: - COLLAPSED: " in text) is explain
     assert ("log5.txt" in text) is explain
 
 
@@ -154,36 +147,51 @@ def test_formats_that_are_not_read_are_counted() -> None:
     inspection = Inspection((diagnose(collapsing()),), (*closed, *other), ())
     text = " ".join(render_text(inspection).split())
     assert "Not read: 23 HDF5 files, 1 ONNX file: not read here." in text
-    assert "Left out: log.txt: text file." in text
+    assert "Left out: 1 part (--explain names them)." in text
     assert "d22.h5" not in text
     assert "d22.h5" in render_text(inspection, explain=True)
 
 
-def test_the_first_line_says_how_the_network_was_recognised() -> None:
-    """A name, or its shape alone."""
+def test_the_first_line_says_that_a_network_is_inferred() -> None:
+    """A name is said under --explain, a shape alone always."""
     trajectory = collapsing()
-    run = "netD: 5 checkpoints, step 0 to 400 (from file name)"
-    assert report(trajectory).startswith(f"{run}; confirmed by key 'netD'\n")
+    assert "confirmed by" not in report(trajectory)
+    assert "  network     confirmed by key 'netD'\n" in report(trajectory, explain=True)
     inferred = replace(trajectory, certainty=Certainty.INFERRED, why="one output")
-    assert " ".join(report(inferred).split()).startswith(f"{run}; inferred from its shape: one output")
+    assert "netD · 5 checkpoints, step 0–400 · inferred from its shape: one output\n" in report(inferred)
 
 
 def test_a_checkpoint_that_is_gone_is_not_advised() -> None:
-    """The advice is the last healthy one that is still there, and says that a later one is not; or that none is."""
+    """The advice is the last sound one that is still there; or that none is."""
     trajectory = collapsing()
     refs = [replace(ref, state=FileState.OVERWRITTEN) for ref in trajectory.checkpoints]
     later = replace(trajectory, checkpoints=(*trajectory.checkpoints[:2], *refs[2:4], trajectory.checkpoints[4]))
     text = " ".join(report(later).split())
-    assert "Resume from run/netD_100.pth (step 100), the last healthy checkpoint still there before the onset" in text
+    assert "go back step 100 (the last sound spectrum before step 300): run/netD_100.pth" in text
     all_gone = replace(trajectory, checkpoints=(*refs[:4], trajectory.checkpoints[4]))
     text = " ".join(report(all_gone).split())
-    assert "The healthy checkpoints before the onset are no longer there as they were: none to resume from." in text
+    assert "go back nowhere: the sound checkpoints before are no longer there as they were" in text
+
+
+def test_the_worst_five_layers_are_shown_or_all() -> None:
+    """With a line that says how to see the rest."""
+    many = series(*(layer_over_steps(f"c{index}", [0.9, 0.5 + index / 100]) for index in range(8)))
+    text = report(many)
+    assert "  worst 5 of 8 layers (--layers shows all)\n" in text
+    assert [line.split()[0] for line in text.splitlines() if line.startswith("  c")] == ["c0", "c1", "c2", "c3", "c4"]
+    assert sum(line.startswith("  c") for line in report(many, layers=True).splitlines()) == 8
+
+
+def test_a_wide_terminal_has_no_more_blanks() -> None:
+    """At 200 columns lines are as long as what they say, and long names are whole."""
+    name = "discriminator.blocks.0.residual.convolution_1"
+    text = render_text(Inspection((diagnose(series(layer_over_steps(name, [0.97, 0.5]))),), (), ()), width=200)
+    assert name in text
+    assert max(map(len, text.splitlines())) < 140
 
 
 def test_color_is_asked_for_and_never_guessed() -> None:
     """Without it there is no escape sequence; with it the text below is the same."""
-    import re
-
     plain = report(collapsing())
     colored = report(collapsing(), color=True)
     assert "\x1b[" not in plain

@@ -39,14 +39,15 @@ def test_the_plan_says_from_where_why_and_what_is_missing() -> None:
 
 
 def test_before_stands_beside_after() -> None:
-    """Verdict, plateau, modes and every layer."""
+    """Both statements, plateau, modes and every layer."""
     measured = Evaluation(2500, 1000, 261, None, 2.5, 0.2, ())
     outcome = TreatmentOutcome(TrainingOutcome(200, Path("x")), BEFORE, AFTER, measured, None)
     lines = [" ".join(line.split()) for line in render_outcome(outcome).splitlines() if line.strip()]
     assert lines[0] == "before after"
     assert lines[2:] == [
         "last step 300 300",
-        "verdict COLLAPSED HEALTHY",
+        "spectrum COLLAPSED SOUND",
+        "modes NOT KNOWN NOT KNOWN",
         "best plateau 0.30 1.00",
         "modes captured 261 of 1000 not measured",
         "KL to uniform 2.500 not measured",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spectral_doctor.diagnosis.records import Diagnosis, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, SpectrumState
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import UsageError
 from spectral_doctor.treatment.envelopes import initial_envelope, series_envelope
@@ -25,9 +25,9 @@ def diagnosed(*plateaus: float) -> Diagnosis:
 @pytest.mark.parametrize(
     ("plateaus", "index", "why"),
     [
-        ([1.0, 0.99, 0.98, 0.5, 0.4], 2, "the last healthy one before the onset at 300"),
-        ([1.0, 0.99, 0.98], 2, "the last one: the verdict is HEALTHY"),
-        ([0.3, 0.6, 0.5], 1, "none is healthy before the onset; its best plateau is the highest"),
+        ([1.0, 0.99, 0.98, 0.5, 0.4], 2, "the last sound one before the onset at 300"),
+        ([1.0, 0.99, 0.98], 2, "the last one: the spectrum is SOUND"),
+        ([0.3, 0.6, 0.5], 1, "none is sound before the onset; its best plateau is the highest"),
     ],
 )
 def test_the_start_is_the_last_good_checkpoint(plateaus: list[float], index: int, why: str) -> None:
@@ -60,11 +60,11 @@ def test_the_envelope_ends_where_the_run_is_resumed() -> None:
 def test_the_median_is_over_healthy_checkpoints_alone() -> None:
     """A collapsed checkpoint in between would pull it down."""
     diagnosis = diagnosed(0.96, 0.98, 0.97, 0.4, 0.97)
-    assert [state.verdict for state in diagnosis.states].count(Verdict.HEALTHY) == 4
+    assert [state.spectrum for state in diagnosis.states].count(SpectrumState.SOUND) == 4
     envelope, source = series_envelope(diagnosis, 4, "median")
-    assert source == "the median over 4 healthy checkpoints"
+    assert source == "the median over 4 sound checkpoints"
     assert envelope["conv"][1] == pytest.approx(0.97)
-    assert series_envelope(diagnosed(0.4, 0.5), 1, "median")[1] == "the median over 2 checkpoints, none of them healthy"
+    assert series_envelope(diagnosed(0.4, 0.5), 1, "median")[1] == "the median over 2 checkpoints, none of them sound"
 
 
 def test_one_checkpoint_has_the_envelope_of_a_fresh_layer_or_its_own() -> None:

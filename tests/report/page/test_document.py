@@ -107,17 +107,17 @@ def shown(text: str) -> str:
     return " ".join(" ".join(Page(text).text).split())
 
 
-def test_the_first_lines_are_verdict_onset_and_where_to_go_back_to() -> None:
+def test_the_first_lines_are_statements_onset_and_where_to_go_back_to() -> None:
     """In this order, before any picture: the answers that a reader wants first."""
     diagnosis = collapsing()
     text = shown(page_of(diagnosis))
     text = text[text.index("spectral-doctor report") :]
     answers = (
-        "▼ COLLAPSED",
+        "▼ COLLAPSED spectrum · modes NOT KNOWN",
         "for netD",
         " ".join(diagnosis.summary.split()),
-        "Since step 300 Not yet at 200.",
-        "Go back to step 200 run/netD_200.pth The last healthy checkpoint before the onset at step 300.",
+        "Since step 400 Not yet at 300.",
+        "Go back to step 200 run/netD_200.pth The last sound spectrum before step 300.",
         "Best plateau now 0.40 At its best 0.98, at 100.",
         "5 checkpoints, step 0 to 400 (from file name).",
         "Over the run",
@@ -130,15 +130,18 @@ def test_the_first_lines_are_verdict_onset_and_where_to_go_back_to() -> None:
 @pytest.mark.parametrize(
     ("plateaus", "words"),
     [
-        ([0.97, 0.96], "Build on step 100 run/netD_100.pth No onset was found; this is the latest healthy checkpoint."),
+        ([0.97, 0.96], "Build on step 100 run/netD_100.pth The latest."),
         ([0.97], "Since – One checkpoint shows no onset. Build on this checkpoint run/netD_0.pth"),
-        ([0.5, 0.4], "Since step 0 or before Every checkpoint given is affected. Go back to no checkpoint known"),
+        (
+            [0.5, 0.4],
+            "Since step 0 or before Every checkpoint given is affected. Go back to nowhere No sound checkpoint",
+        ),
         ([0.5], "Since unknown One checkpoint shows no onset."),
-        ([None, None], "No checkpoint among those given can be recommended."),
+        ([None, None], "nowhere No sound checkpoint from before is among those given: add earlier ones."),
     ],
 )
 def test_advice_fits_what_is_known(plateaus: list[float | None], words: str) -> None:
-    """Healthy, a single checkpoint, collapsed from the start, never finite."""
+    """Sound, a single checkpoint, collapsed from the start, never finite."""
     assert words in shown(page_of(diagnose(series(layer_over_steps("conv", plateaus)))))
 
 
@@ -196,7 +199,7 @@ def test_every_figure_has_its_text_and_every_number_a_table() -> None:
     assert all(labels)
     course = "0.97 at step 0, highest 0.98 at 100, lowest 0.4 at 400, 0.4 at 400"
     assert labels[0].startswith(f"Plateau of the best layer: {course}. ")
-    assert labels[0].endswith(" Onset at 300.")
+    assert labels[0].endswith(" Onset at 400.")
     assert labels[1] == "modes captured: 3 at step 0, highest 8 at 200, lowest 2 at 400, 2 at 400."
     gap = "0.95 at step 0, highest 0.97 at 100, lowest 0.2 at 400, 0.2 at 400; not finite at 1 of 5 checkpoints"
     assert f"σk/σ1: {gap}." in labels
@@ -204,7 +207,7 @@ def test_every_figure_has_its_text_and_every_number_a_table() -> None:
     assert all(item.get("class") == "stretch" for item in silent)
     text = shown(page_of(collapsing(), curve))
     assert "2 of 8 at step 400; best 8 at 200; higher is better. From metric-modes.jsonl." in text
-    assert re.search(r" 300 (▼ collapsed|↘ declining) [\d. ]*0\.700 block1\.c1 ", text)
+    assert re.search(r" 300 ✕ non-finite \? not known – 0\.700 block1\.c1 ", text)
     scopes = [item.get("scope") for item in page.named("th")]
     assert set(scopes) == {"row", "col"}
 
@@ -238,7 +241,10 @@ def test_several_discriminators_begin_with_an_overview() -> None:
     """One line each, with a link to each; with one there is none."""
     sound = diagnose(series(layer_over_steps("conv", [0.96, 0.97])))
     text = render_page(Inspection((sound, collapsing()), (), ()))
-    assert "2 discriminators ● HEALTHY netD ▼ COLLAPSED netD since step 300, NON-FINITE" in shown(text)
+    assert (
+        "2 discriminators ● SOUND spectrum · modes NOT KNOWN netD ▼ COLLAPSED spectrum · modes NOT KNOWN netD"
+        in shown(text)
+    )
     page = Page(text)
     anchors = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     links = [str(item["href"])[1:] for item in page.named("a")]
