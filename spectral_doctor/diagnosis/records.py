@@ -90,7 +90,7 @@ class Thresholds:
 
     lost_at: float = 0.8
     kept_below: float = 0.2
-    declining_from: float = -0.35
+    declining_from: float = -0.5
     decline: float = 0.4
     second_below: float = 0.95
     published_rank: int = 32
