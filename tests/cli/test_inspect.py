@@ -138,7 +138,8 @@ def test_nan_weights_are_a_finding_and_no_error(tmp_path: Path) -> None:
     path = save(tmp_path, "netD.pt", nan_weights())
     plain, failing = run("inspect", path), run("inspect", path, "--fail-on", "collapsed")
     assert (plain.returncode, failing.returncode) == (0, 1)
-    assert "NON-FINITE  1 value is NaN or infinite in 'conv2' in the one checkpoint given." in plain.stdout
+    assert plain.stdout.startswith("NON-FINITE spectrum · modes NOT KNOWN")
+    assert "  non-finite  1 value is NaN or infinite in 'conv2' in the one checkpoint given\n" in plain.stdout
 
 
 def test_two_runs_in_one_folder_are_reported_one_by_one(tmp_path: Path) -> None:
@@ -361,6 +362,7 @@ def test_a_stylegan_run_is_a_series_in_thousands_of_images(tmp_path: Path) -> No
     (tmp_path / "training_options.json").write_text("{}")
     result = run("inspect", tmp_path, "--explain")
     assert result.returncode == 0, result.stderr
-    assert "D: 3 checkpoints, kimg 0 to 400 (from file name)" in result.stdout
-    assert "; confirmed by key 'D'" in result.stdout
+    assert "D · 3 checkpoints, kimg 0–400" in result.stdout
+    assert "  network     confirmed by key 'D'\n" in result.stdout
+    assert "  steps       from file name\n" in result.stdout
     assert "b16.fromrgb" in result.stdout
