@@ -43,7 +43,7 @@ _LAYER_MARKS = {
 def draw(diagnoses: Sequence[Diagnosis]) -> Figure:
     """Draw all series in one figure, one below the other.
 
-    On top the trajectory of σ_k/σ_1 of every judged layer, with the probability of collapse and the onset;
+    On top the trajectory of σ_k/σ_1 of every judged layer, with the probability that modes are lost and the onset;
     below it one panel a layer with its relative spectrum σ_j/σ_1 at every step, dark first, bright last.
     """
     heights = [2.6 + 1.6 * _panel_rows(item) for item in diagnoses]
@@ -98,7 +98,12 @@ def _draw_plateaus(axes: Axes, diagnosis: Diagnosis) -> None:
     axes.plot(trajectory.steps, best, color="#1a4f8b", linewidth=2.2, marker="o", markersize=4, label="best layer")
     chances = [float("nan") if state.probability is None else state.probability for state in diagnosis.states]
     axes.plot(
-        trajectory.steps, chances, color="#b3261e", linestyle="--", linewidth=1.4, label="probability of collapse"
+        trajectory.steps,
+        chances,
+        color="#b3261e",
+        linestyle="--",
+        linewidth=1.4,
+        label="probability that modes are lost",
     )
     if diagnosis.onset is not None and len(trajectory.steps) > 1:
         axes.axvline(diagnosis.onset, color="#b07a00", linestyle=":", linewidth=1.5, label=f"onset, {diagnosis.onset}")

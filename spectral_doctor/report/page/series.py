@@ -83,7 +83,11 @@ def _answers(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     last, probability = diagnosis.states[-1].best_plateau, diagnosis.probability
     answers = [
         ("Since", when, tag("p", known)),
-        ("Go back to" if diagnosis.onset is not None else "Build on", where, joined([path, tag("p", why)])),
+        (
+            "Build on" if diagnosis.advice.step == diagnosis.trajectory.steps[-1] else "Go back to",
+            where,
+            joined([path, tag("p", why)]),
+        ),
         (
             "Probability that modes are lost",
             "–" if probability is None else f"{probability:.2f}",
