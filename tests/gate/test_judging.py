@@ -15,7 +15,7 @@ from spectral_doctor.gate.coverage import coverage_of
 from spectral_doctor.gate.judging import judge, nothing_examined
 from spectral_doctor.gate.records import Coverage, Key, normalised
 from spectral_doctor.gate.rules import Level
-from spectral_doctor.gate.settings import FailingModes, FailingSpectrum, FailOn, GateSettings
+from spectral_doctor.gate.settings import FailingSpectrum, FailOn, GateSettings
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import Certainty, LeftOut
 from spectral_doctor.state_dicts.matrices import collect_layers

@@ -21,6 +21,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as SarifLog
 
+from spectral_doctor.diagnosis.records import ModesStatement
 from spectral_doctor.errors import NoCheckpoints
 from spectral_doctor.gate.baseline import compared
 from spectral_doctor.gate.judging import judge, nothing_examined
@@ -49,7 +50,7 @@ HOSTILE = "\x1b[31m::error::x\n::warning::<b>|`@you`%0A,=1\udc80"
 def outcome(*, baseline: bool = False) -> CheckOutcome:
     """A collapsed and a healthy discriminator and a torn file; with a baseline that has the collapse and a zero."""
     inspection = inspection_of(collapsed(), said(name="netD2"), failures=(TORN,))
-    result = judge(inspection, GateSettings(level={"SD111": Level.WARN}), "/work")
+    result = judge(inspection, GateSettings(level={"SD112": Level.WARN}), "/work")
     keys = frozenset({Key("SD101", "netD", ""), Key("SD204", "netD", "head"), Key("SD101", "netD3", "")})
     return compared(result, keys) if baseline else result
 
@@ -78,7 +79,13 @@ def hostile() -> CheckOutcome:
     pairs = zip(diagnosis.layers, layers, strict=True)
     named = tuple(replace(item, trajectory=layer) for item, layer in pairs)
     place = CheckpointRef(Path(HOSTILE))
-    diagnosis = replace(diagnosis, trajectory=trajectory, findings=findings, layers=named, advice=replace(diagnosis.advice, checkpoint=place))
+    diagnosis = replace(
+        diagnosis,
+        trajectory=trajectory,
+        findings=findings,
+        layers=named,
+        advice=replace(diagnosis.advice, checkpoint=place),
+    )
     return judge(
         inspection_of(diagnosis, failures=(Failure(HOSTILE, HOSTILE),)), GateSettings(select=frozenset(RULES)), "/work"
     )
@@ -213,12 +220,17 @@ def test_junit_has_a_case_for_every_rule_and_layer() -> None:
     suites = {suite.name: {case.name: case for case in suite} for suite in xml}
     assert list(suites) == ["netD", "netD2", "files"]
     netd = suites["netD"]
-    assert len(netd) == 3 + 5 * 3 + 2
+    assert len(netd) == 8 + 5 * 3 + 2
     assert netd["SD201 weights not finite body.c2"].result[0].message == "1 value is NaN or infinite at step 400."
     assert netd["SD201 weights not finite body.c1"].result == []
     assert netd["SD203 layer unchanged head"].system_out == "warning: unchanged since step 200."
     assert netd["SD101 spectrum collapsed"].result[0].message.startswith("in the baseline: The spectrum is COLLAPSED")
-    assert netd["SD111 layer below its range head"].result[0].message == "not judged: unchanged"
+    assert netd["SD112 layer fallen head"].result[0].message == "not judged: unchanged"
+    for name in ("SD105 modes lost", "SD106 modes in doubt"):
+        assert netd[name].result[0].message == "not known: it is not asked here"
+    asked = judge(inspection_of(said(modes=ModesStatement.KEPT)), GateSettings(), "/work")
+    (suite, _) = junitparser.JUnitXml.fromstring(RENDERERS["junit"](asked).encode())
+    assert {case.name: case.result for case in suite}["SD105 modes lost"] == []
     assert netd["examined odd.weight"].result[0].message == "not examined: a meta tensor"
     assert netd["examined body.c2"].result[0].message == "nothing to examine: excluded by --exclude"
 
@@ -259,7 +271,7 @@ def test_markdown_shows_names_as_text() -> None:
         assert not re.search(rf"(?<!\\)(?:\\\\)*{re.escape(sign)}(you|b|/b)", text)
     tables = [line for line in text.splitlines() if line.startswith("|")]
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables}
-    assert widths == {5, 7}
+    assert widths == {5, 8}
 
 
 def test_csv_holds_every_layer_at_every_step() -> None:
@@ -293,7 +305,7 @@ def test_json_is_a_history_and_the_decision(tmp_path: Path) -> None:
     assert check["coverage"]["percent"] == pytest.approx(80.0)
     assert [(item["rule"], item["known"]) for item in check["findings"]] == [
         ("SD101", True),
-        ("SD111", False),
+        ("SD112", False),
         ("SD201", False),
         ("SD203", False),
         ("SD302", False),
