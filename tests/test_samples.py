@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from spectral_doctor.diagnosis.records import Verdict
+from spectral_doctor.diagnosis.records import SpectrumState
 from spectral_doctor.inspection import inspect_paths
 from spectral_doctor.training.state import TrainingState
 
@@ -59,11 +59,11 @@ def test_readme_has_the_command_that_trained_it(name: str) -> None:
     assert {key: str(first["settings"][key]) for key in given} == given
 
 
-@pytest.mark.parametrize(("name", "verdict"), [("healthy", Verdict.HEALTHY), ("collapsed", Verdict.COLLAPSED)])
-def test_a_sample_is_what_its_name_says(name: str, verdict: Verdict) -> None:
-    """The verdict on the spectra."""
+@pytest.mark.parametrize(("name", "state"), [("healthy", SpectrumState.SOUND), ("collapsed", SpectrumState.COLLAPSED)])
+def test_a_sample_is_what_its_name_says(name: str, state: SpectrumState) -> None:
+    """The state of the spectrum."""
     (diagnosis,) = inspect_paths([ROOT / "sample_checkpoints" / name]).diagnoses
-    assert diagnosis.verdict is verdict
+    assert diagnosis.spectrum is state
     assert diagnosis.findings == ()
 
 

@@ -34,7 +34,7 @@ class LayerView:
         plateau, deficit = self.finding.plateau[-1], self.finding.deficit
         return {
             "data_name": printable(self.name),
-            "data_verdict": mark(self.finding.state)[0],
+            "data_state": mark(self.finding.state)[0],
             "data_order": self.order,
             "data_plateau": f"{-1.0 if plateau is None else plateau:.6f}",
             "data_deficit": f"{2.0 if deficit is None else deficit:.6f}",
