@@ -97,6 +97,7 @@ def inspect(
 
         paths = scale.named(paths)
         check_outputs(plot, html, paths)
+        levels = FailOn.read(fail_on)
         wanted = scale.scale_of(workers, scheduler, shard, rows)
         options = scale.options_of(discriminator, exclude)
         if plan or shard is not None:
@@ -114,14 +115,16 @@ def inspect(
             try:
                 inspection = scale.examined(paths, wanted, options, step_pattern, sensitive, progress, cache)
             except NothingToExamine as error:
-                _print_lone(asked.alone(paths, error))
+                lone = asked.alone(paths, error)
+                _print_lone(lone)
+                if any(levels.lost(item.modes.statement) for item in lone):
+                    raise typer.Exit(ExitCode.FINDINGS) from None
                 return
             if reference is not None:
                 inspection = _held_against(inspection, reference)
             inspection = asked.heard(inspection, progress)
         found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
         deliver(inspection, found, Presentation(report_format, explain, layers, plot, html))
-        levels = FailOn.read(fail_on)
         missing = not levels.never and any(item.modes_missing for item in found.values())
         if missing or fails(inspection, levels):
             raise typer.Exit(ExitCode.FINDINGS)

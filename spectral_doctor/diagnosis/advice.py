@@ -9,6 +9,7 @@ from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
 _TROUBLED = (SpectrumState.DECLINING, SpectrumState.COLLAPSED, SpectrumState.EXPLODED, SpectrumState.NON_FINITE)
+_SLIGHT = 0.1
 _NO_START = (SpectrumState.UNTRAINED, SpectrumState.EXPLODED, SpectrumState.NON_FINITE, SpectrumState.ZERO)
 START_OVER = (
     "only untrained weights lie before: start over, with a lower discriminator rate, spectral norm or a gradient "
@@ -25,8 +26,8 @@ def advised(
     with a sound spectrum whose modes are not called lost, and that is still there. An untrained one is never advice.
     """
     troubled = states[-1].spectrum in _TROUBLED or states[-1].modes is ModesStatement.LOST
-    measured = _best_measured(states, curves)
-    if measured is not None and (troubled or measured.step != states[-1].step):
+    measured = _best_measured(states, curves, troubled)
+    if measured is not None:
         return measured
     usable = [item for item in states[:end] if item.checkpoint.is_present and item.spectrum is SpectrumState.SOUND]
     kept = [item for item in usable if item.modes is not ModesStatement.LOST]
@@ -47,8 +48,11 @@ def _latest(troubled: bool) -> str:
     return "the last with a sound spectrum" if troubled else "the latest"
 
 
-def _best_measured(states: Sequence[StepState], curves: Sequence[MetricCurve]) -> Advice | None:
-    """The present, trained checkpoint with the best of the first metric that has a direction."""
+def _best_measured(states: Sequence[StepState], curves: Sequence[MetricCurve], troubled: bool) -> Advice | None:
+    """The present, trained checkpoint with the best of the first metric that has a direction.
+
+    Where nothing is wrong the last is advised, unless it is a tenth worse than the best.
+    """
     for curve in curves:
         if curve.higher_is_better is None:
             continue
@@ -61,6 +65,9 @@ def _best_measured(states: Sequence[StepState], curves: Sequence[MetricCurve]) -
         if usable:
             sign = 1 if curve.higher_is_better else -1
             best = max(usable, key=lambda item: (sign * values[item.step], item.step))
+            last = values.get(states[-1].step)
+            if not troubled and last is not None and sign * (values[best.step] - last) <= _SLIGHT * abs(values[best.step]):
+                return None
             most = "" if curve.most is None else f" of {curve.most:g}"
             return Advice(best.checkpoint, best.step, f"best {curve.name}: {values[best.step]:g}{most}")
     return None

@@ -26,6 +26,7 @@ class Settings:
     restart_at: int = 0
     restart_generator: float = 1.0
     restart_discriminator: float = 1.0
+    restart_over: int = 0
     beta1: float = 0.5
     beta2: float = 0.999
     batch_size: int = 256
@@ -49,10 +50,12 @@ class Settings:
 
         With `decay` both fall linearly to zero over the second half, min(1, 2 − 2·step/end), where the end is the
         restart or the last step. From the step `restart_at` on, if not 0, they are `restart_generator` and
-        `restart_discriminator`: a warm restart, or a run that was resumed with another rate.
+        `restart_discriminator`: a warm restart, or a run that was resumed with another rate. They are reached at
+        once, or over `restart_over` steps in equal ratios.
         """
         if self.restart_at and step >= self.restart_at:
-            return self.restart_generator, self.restart_discriminator
+            share = min((step - self.restart_at + 1) / self.restart_over, 1.0) if self.restart_over else 1.0
+            return self.restart_generator**share, self.restart_discriminator**share
         left = 2 - 2 * step / (self.restart_at or self.steps)
         factor = max(min(1.0, left), 0.0) if self.decay else 1.0
         return factor, factor

@@ -51,18 +51,22 @@ class FailOn:
         """Whether a diagnosis fails; weights that are not finite or exploded at the last checkpoint always do."""
         if self.never:
             return False
-        state, modes = diagnosis.spectrum, diagnosis.modes.statement
         sunk = {
             FailingSpectrum.NEVER: (),
             FailingSpectrum.COLLAPSED: (SpectrumState.COLLAPSED,),
             FailingSpectrum.DECLINING: (SpectrumState.COLLAPSED, SpectrumState.DECLINING),
         }[self.spectrum]
-        lost = {
+        broken = (*sunk, SpectrumState.NON_FINITE, SpectrumState.EXPLODED)
+        return diagnosis.spectrum in broken or self.lost(diagnosis.modes.statement)
+
+    def lost(self, statement: ModesStatement) -> bool:
+        """Whether a statement about modes fails."""
+        failing = {
             FailingModes.NEVER: (),
             FailingModes.LOST: (ModesStatement.LOST,),
             FailingModes.DOUBT: (ModesStatement.LOST, ModesStatement.IN_DOUBT),
-        }[self.modes]
-        return state in (*sunk, SpectrumState.NON_FINITE, SpectrumState.EXPLODED) or modes in lost
+        }
+        return statement in failing[self.modes]
 
     @classmethod
     def read(cls, text: object, label: str = "--fail-on") -> FailOn:

@@ -43,8 +43,11 @@ def reader(source: str, count: int = COUNT, seed: int = 0) -> partial[Floats]:
 def _array(path: Path) -> NDArray[np.generic]:
     """The array of a .npy file, or the largest numeric one of an archive."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = list(dict(archive).values())
+        else:
+            arrays = [np.load(path, allow_pickle=False)]
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UsageError(f"--data {printable(path)}: cannot be read as NumPy data: {printable(error)}.") from error
     numeric = [array for array in arrays if array.dtype.kind in "uif" and array.ndim > 1]

@@ -40,7 +40,7 @@ def witness(
     samples = samples_of(made, sampler, count, seed)
     if isinstance(samples, NotRebuilt):
         return samples
-    return evidence_of(samples, made.latent_dim, f"{made.why}, {sampler.why}", real)
+    return evidence_of(samples, made.latent_dim, ", ".join(filter(None, (made.why, sampler.why))), real)
 
 
 def evidence_of(samples: Floats, latent_dim: int, why: str, real: Real | None = None) -> SampleEvidence:

@@ -73,7 +73,7 @@ def _with(recipe: Recipe, arrays: Mapping[str, Array], name: str, device: str) -
 
     shape = tuple(latents(1, 0).shape[1:])
     why = f"built by the recipe '{printable(name)}', with its own latents"
-    sampler = Sampler(_forward(module), why, latents=latents)
+    sampler = Sampler(_forward(module), "", latents=latents)
     return _rebuilt("recipe", shape, arrays, why, partial(_loaded, module, arrays, sampler))
 
 
@@ -102,7 +102,7 @@ def by_factory(name: str, arrays: Mapping[str, Array]) -> Rebuilt:
     if shape is None:
         raise UsageError(f"--generator {printable(name)}: give the module an attribute 'latent_shape', as (128,).")
     why = f"built by {printable(name)}, Gaussian latents"
-    return _rebuilt("factory", shape, arrays, why, partial(_loaded, module, arrays, Sampler(_forward(module), why)))
+    return _rebuilt("factory", shape, arrays, why, partial(_loaded, module, arrays, Sampler(_forward(module), "")))
 
 
 def _rebuilt(family: str, shape: tuple[int, ...], arrays: Mapping[str, Array], why: str, ready: Any) -> Rebuilt:

@@ -21,9 +21,11 @@ from spectral_doctor.trajectory.examining import layer_spectra
 _PAIRS = (
     ("discriminators", "generators"),
     ("discriminator", "generator"),
+    ("Discriminator", "Generator"),
     ("discrim", "gen"),
     ("disc", "gen"),
     ("critic", "generator"),
+    ("Critic", "Generator"),
     ("critic", "gen"),
     ("netD", "netG"),
     ("netd", "netg"),

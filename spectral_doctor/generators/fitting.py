@@ -43,7 +43,7 @@ def settled(steps: Sequence[Step], latent_shape: tuple[int, ...]) -> Sampler | N
         for manner in candidates:
             trial = Pass(manner, tensors=tensors)
             trial.settle(prefix, latents[manner.uniform])
-            scores[manner] = sum(trial.mismatches) / max(len(trial.mismatches), 1)
+            scores[manner] = sum(trial.mismatches)
         good = [manner for manner in candidates if is_as_good(scores[manner], min(scores.values()))]
         return min(good, key=lambda manner: (_oddness(manner), scores[manner]))
 

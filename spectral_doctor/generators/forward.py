@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("relu", "leaky relu 0.2", "leaky relu 0.01", "elu", "selu", "gelu", "silu", "tanh")
 UPSAMPLINGS = ("nearest", "bilinear")
 # Mismatches nearer than this to the best are no worse.
-_AS_GOOD, _NOISE = 1.5, 0.003
+_AS_GOOD, _NOISE = 2.0, 0.001
 # So many channels judge a guess: more cost time and say the same.
 _JUDGING_CHANNELS = 64
 
@@ -68,7 +68,7 @@ class Pass:
     def settle(self, steps: Sequence[Step], x: Tensor) -> tuple[tuple[Step, ...], Tensor]:
         """Carry out steps, at every choice going the way on which the next norm meets what it remembers."""
         settled: list[Step] = []
-        epsilons = EPSILONS
+        epsilons: tuple[float, ...] = EPSILONS
         norms = [place for place, step in enumerate(steps) if isinstance(step, Norm)]
         for start, end in pairwise(sorted({0, *norms, len(steps)})):
             judge = steps[end] if end < len(steps) else None

@@ -13,16 +13,20 @@ from spectral_doctor.generators.layers import WAY_OUT
 from spectral_doctor.generators.records import NotRebuilt, Rebuilt, Sampler
 from spectral_doctor.generators.residual import has_blocks, residual
 from spectral_doctor.generators.steps import Step
+from spectral_doctor.generators.stylegan import is_stylegan, stylegan2
 
 LARGEST_PARAMETERS = 200_000_000
-_CONDITIONAL = ("label_emb", "class_emb", "label_embedding", "embed_y", "shared_embedding", "emb_labels")
+_CONDITIONAL = frozenset(
+    {"label_emb", "class_emb", "label_embedding", "embed_y", "shared_embedding", "emb_labels", "label_embed"}
+)
 
 
 def rebuilt(network: Mapping[str, Array]) -> Rebuilt | NotRebuilt:
     """Read a generator's tensors (dotted name → array) as a network that can be sampled; nothing is read or run yet.
 
-    Known are a perceptron, a chain of (transposed) convolutions with batch norms (DCGAN, Radford et al. 2016), and
-    residual blocks (SNGAN, Miyato et al. 2018). Activations, strides, upsamplings and the latents' distribution are
+    Known are a perceptron, a chain of (transposed) convolutions with batch norms (DCGAN, Radford et al. 2016),
+    residual blocks (SNGAN, Miyato et al. 2018) and StyleGAN2 (Karras et al. 2020). Activations, strides, upsamplings
+    and the latents' distribution are
     not stored: the usual ones are taken, and where batch norms remember statistics of training, those that they
     remember.
     """
@@ -31,9 +35,10 @@ def rebuilt(network: Mapping[str, Array]) -> Rebuilt | NotRebuilt:
         return NotRebuilt(f"it has {parameters} values, and at most {LARGEST_PARAMETERS} are sampled here")
     if any(array.overlaps for array in network.values()):
         return NotRebuilt("a tensor of it claims more values than the file holds")
-    refused = _refused(network)
-    if refused:
-        return NotRebuilt(refused)
+    if is_stylegan(network):
+        return stylegan2(network, parameters)
+    if any(not _CONDITIONAL.isdisjoint(key.split(".")) for key in network):
+        return NotRebuilt(f"it takes a label beside the latent; {WAY_OUT}")
     family, read = ("residual blocks", residual) if has_blocks(network) else ("a chain of layers", chain)
     found = read(network)
     if isinstance(found, NotRebuilt):
@@ -50,13 +55,3 @@ def _ready(steps: tuple[Step, ...], latent_shape: tuple[int, ...]) -> Sampler | 
     except RuntimeError as error:
         # PyTorch's own word on shapes that do not go together.
         return NotRebuilt(f"its layers do not go together as they were read ({str(error).splitlines()[0]}); {WAY_OUT}")
-
-
-def _refused(network: Mapping[str, Array]) -> str:
-    """Why a generator of a kind that is told by its names is not rebuilt; empty where there is no reason."""
-    names = {segment for key in network for segment in key.split(".")[:-1]}
-    if any(name in names for name in _CONDITIONAL):
-        return f"it takes a label beside the latent; {WAY_OUT}"
-    if "mapping" in names and "synthesis" in names:
-        return f"a StyleGAN generator, which is not rebuilt from its names; {WAY_OUT}"
-    return ""

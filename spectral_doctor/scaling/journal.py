@@ -35,7 +35,11 @@ class Journal:
 
 
 class JournalWriter:
-    """Appends rows; each file's are on disk before the next file's begin."""
+    """Appends rows; each file's are on disk before the next file's begin.
+
+    The file is locked meanwhile, for the lines of two runs would stand among each other. Raises `UsageError` where
+    another run has it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,6 +48,9 @@ class JournalWriter:
     def __enter__(self) -> JournalWriter:
         try:
             self._file = self.path.open("ab")
+            if not _is_locked_by_this(self._file):
+                self._file.close()
+                raise UsageError(f"--rows {printable(self.path)}: another run writes there; wait or name a new file.")
             _cut_torn_line(self.path)
         except OSError as error:
             raise OutputNotWritable(self.path, error) from error
@@ -144,6 +151,22 @@ def _journal(rows: Any) -> Journal:
     if not run:
         raise ValueError("it begins with no run")
     return Journal(run, files)
+
+
+def _is_locked_by_this(file: IO[bytes]) -> bool:
+    """Lock a file until it is closed or this process ends; False where another has locked it.
+
+    A system, or a file system, that has no locks goes without.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True
+    return True
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -100,7 +100,14 @@ def find_generators(tree: Mapping[str, object], location: Location) -> dict[str,
     unknown = _weighty(groups, Part.UNKNOWN)
     if role is Role.GENERATOR:
         ranks = {prefix: _unwrap_rank(prefix) for prefix in unknown}
-        return {prefix: tensors for prefix, tensors in unknown.items() if ranks[prefix] == min(ranks.values())}
+        first = {prefix: tensors for prefix, tensors in unknown.items() if ranks[prefix] == min(ranks.values())}
+        # A folder may be named after both networks' run; shapes know better.
+        told = name_role(stem(location)) is Role.GENERATOR
+        return {
+            key: tensors
+            for key, tensors in first.items()
+            if told or weights_of(tensors)[-1].outputs > 1 or look_of(tensors) is Look.GENERATOR
+        }
     if role is Role.DISCRIMINATOR:
         return {}
     return {prefix: tensors for prefix, tensors in unknown.items() if look_of(tensors) is Look.GENERATOR}

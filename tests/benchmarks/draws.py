@@ -3,8 +3,7 @@
 Half of the runs, the even ones, have spectral norm. Mixtures have modes of several widths; two fifths of them are
 stretched, shifted or of unequal weights. Images have one digit or two. Two thirds of the runs have two phases: after
 the first the rates change, for good. So many learn first and then lose modes, which with constant settings few short
-runs
-do.
+runs do.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
 
 A patient is a recipe that `spectral-doctor recipes` lists under patients; each run is what `spectral-doctor train
 NAME --seed S` makes. A run is written as one JSON when it is whole, so the command can be stopped and called again;
-`--pack FILE` writes all of them into one file. The last line is one JSON object: the table's figures by patient.
+`--pack FILE` writes all of them into one file, and `--table FILE` prints README's table from it and trains nothing.
+The last line is one JSON object: the table's figures by patient.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.evaluation import course, outcomes
@@ -32,6 +36,8 @@ from spectral_doctor.training.records import Saved
 from spectral_doctor.training.state import TrainingState
 
 PLATEAU = 5
+# A spectrum has fallen when its plateau is below this share of what it was at the best checkpoint.
+FALLEN = 0.85
 
 
 def train_run(name: str, seed: int, path: Path) -> dict[str, Any]:
@@ -99,6 +105,7 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "last_quality": [last_quality(run) for run in runs],
         "best_plateau": [one["plateau"] for one in best],
         "last_plateau": [one["plateau"] for one in last],
+        "spectra_fell": sum(two["plateau"] < FALLEN * one["plateau"] for one, two in zip(best, last, strict=True)),
         "seconds": round(statistics.median(run["seconds"] for run in runs), 1),
     }
 
@@ -127,6 +134,25 @@ def show(name: str, figures: Mapping[str, Any]) -> None:
     )
 
 
+def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """README's table: a row a patient, medians over the seeds at the best checkpoint and at the last."""
+    rows = [
+        "| patient | what makes it ill | learnt | lost modes | spectra fell | solid modes | quality | plateau |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, figures in summaries.items():
+        solid, quality, plateaus = (
+            [statistics.median(figures[f"{when}_{what}"]) for when in ("best", "last")]
+            for what in ("solid_modes", "quality", "plateau")
+        )
+        rows.append(
+            f"| `{name}` | {PATIENTS[name].cause} | {figures['learnt']} of {figures['seeds']} | {figures['lost']} | "
+            f"{figures['spectra_fell']} | {solid[0]:g} → {solid[1]:g} of {figures['modes']} | "
+            f"{quality[0]:.2f} → {quality[1]:.2f} | {plateaus[0]:.2f} → {plateaus[1]:.2f} |"
+        )
+    return "\n".join(rows)
+
+
 def main() -> None:
     """Train what is missing, then print the table and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -135,7 +161,13 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/patients"))
     parser.add_argument("--pack", type=Path, help="write all runs into one JSON file")
+    parser.add_argument("--table", type=Path, help="print README's table from a packed file")
     arguments = parser.parse_args()
+    if arguments.table:
+        summaries = json.loads(arguments.table.read_text())["summary"]
+        print(table(summaries))
+        print(json.dumps(summaries))
+        return
     arguments.output.mkdir(parents=True, exist_ok=True)
     names = arguments.patient or list(PATIENTS)
     paths = {(n, s): arguments.output / f"{n}-{s}.json" for n in names for s in range(arguments.seeds)}

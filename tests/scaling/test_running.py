@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -206,6 +207,31 @@ def test_a_file_that_is_no_rows_file_is_never_appended_to(folder: Path, tmp_path
         with pytest.raises(UsageError, match=r"^--rows .*: is there and holds no rows; name a new file\.$"):
             write_rows([folder], Scale(rows=path))
         assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files are locked through fcntl")
+def test_two_runs_do_not_write_into_one_file(folder: Path, golden: str, tmp_path: Path) -> None:
+    """The later is refused before it changes a byte; a run that is killed leaves no lock, only half a line."""
+    rows = tmp_path / "rows.jsonl"
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom spectral_doctor.scaling.journal import JournalWriter\n"
+        "with JournalWriter(Path(sys.argv[1])) as writer:\n"
+        '    writer._file.write(b\'{"row": "run", "schema": "spectral-doctor/rows/1", \')\n'
+        "    writer._file.flush()\n    print('writing', flush=True)\n    time.sleep(60)\n"
+    )
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", script, rows], stdout=subprocess.PIPE, cwd=root) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"writing\n"
+            before = rows.read_bytes()
+            with pytest.raises(UsageError, match=r"^--rows .*: another run writes there; wait or name a new file\.$"):
+                write_rows([folder], Scale(rows=rows))
+            assert rows.read_bytes() == before
+        finally:
+            other.kill()
+    write_rows([folder], Scale(rows=rows))
+    assert text_of(merge_rows([rows])) == golden
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3"])
