@@ -207,8 +207,7 @@ def with_singular_values(
         return Changed(cast(MatrixT, changed.astype(given.dtype, copy=False)), sigma, target, left)
     from torch import from_numpy
 
-    tensor = from_numpy(changed).to(device=given.device, dtype=given.dtype)
-    return Changed(cast(MatrixT, tensor), sigma, target, left)
+    return Changed(cast(MatrixT, from_numpy(changed).to(given.device, given.dtype)), sigma, target, left)
 
 
 def share_at_bound(matrix: Weight) -> float:
