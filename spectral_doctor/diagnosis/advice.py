@@ -66,7 +66,11 @@ def _best_measured(states: Sequence[StepState], curves: Sequence[MetricCurve], t
             sign = 1 if curve.higher_is_better else -1
             best = max(usable, key=lambda item: (sign * values[item.step], item.step))
             last = values.get(states[-1].step)
-            if not troubled and last is not None and sign * (values[best.step] - last) <= _SLIGHT * abs(values[best.step]):
+            if (
+                not troubled
+                and last is not None
+                and sign * (values[best.step] - last) <= _SLIGHT * abs(values[best.step])
+            ):
                 return None
             most = "" if curve.most is None else f" of {curve.most:g}"
             return Advice(best.checkpoint, best.step, f"best {curve.name}: {values[best.step]:g}{most}")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from spectral_doctor.diagnosis.reference import Range
 from spectral_doctor.diagnosis.witness import Witness
 from spectral_doctor.records import CheckpointRef
-from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+
+if TYPE_CHECKING:
+    from spectral_doctor.trajectory.curves import MetricCurve
 
 
 class SpectrumState(Enum):
@@ -32,7 +35,7 @@ class SpectrumState(Enum):
 class LayerState(Enum):
     """The state of one judged layer: inside its reference range, below it, or below it and far under its own best."""
 
-    SOUND = "sound"
+    SOUND = "in range"
     LOW = "low"
     FALLEN = "fallen"
     NON_FINITE = "not finite"

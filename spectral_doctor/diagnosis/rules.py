@@ -50,11 +50,9 @@ def diagnose(
 ) -> Diagnosis:
     """Judge one discriminator's series, in one pass over its checkpoints.
 
-    Two statements are made at each: the state of the spectrum, by definition and from the weights alone
-    (`states`), and the probability that modes are lost (`model`), with what is known of the generator in `witnesses`,
-    by step. A fall in one layer is normal: it is the better half that counts. What the run measured of its samples
-    stands
-    in `curves` and weighs most in the advice.
+    Two statements are made at each: the state of the spectrum, by definition and from the weights alone (`states`), and
+    whether modes are lost (`model`), with what generators testify in `witnesses`, by step. A fall in one layer is
+    normal: it is the better half that counts. What the run measured of its samples (`curves`) weighs most.
 
     Raises `NoObservations` for a series without a checkpoint.
     """
@@ -64,13 +62,11 @@ def diagnose(
     panel = panel_of(trajectory, thresholds, reference)
     found = list(standings(trajectory, panel, thresholds))
     told = in_series(witnesses or {})
-    inferred = _estimates(trajectory, panel, found, thresholds, told)
-    estimates = [measured(curves, step) or one for step, one in zip(trajectory.steps, inferred, strict=True)]
-    layers = tuple(_layer_findings(trajectory, panel, thresholds, reference))
+    estimates = _estimates(trajectory, panel, found, thresholds, told, curves)
+    layers = _layer_findings(trajectory, panel, thresholds, reference)
     states = tuple(_states(trajectory, layers, found, estimates))
     sunk = onset_index(found)
     end = min(len(found) if sunk is None else sunk, _first_non_finite(trajectory))
-    healthy = next((one for one in reversed(range(end)) if _is_sound(states[one])), None)
     onset = None if sunk is None else trajectory.steps[sunk]
     return Diagnosis(
         trajectory=trajectory,
@@ -80,7 +76,7 @@ def diagnose(
         summary=summarise(trajectory, states, onset, layers, estimates[-1]),
         onset=onset,
         onset_after=trajectory.steps[sunk - 1] if sunk else None,
-        last_healthy=None if healthy is None else trajectory.steps[healthy],
+        last_healthy=next((state.step for state in reversed(states[:end]) if _is_sound(state)), None),
         advice=advised(trajectory, states, curves, end),
         states=states,
         layers=layers,
@@ -101,10 +97,13 @@ def _estimates(
     found: Sequence[Standing],
     thresholds: Thresholds,
     witnesses: Mapping[int, Witness],
+    curves: Sequence[MetricCurve],
 ) -> list[ModesEstimate]:
+    """By what the run measured where it did, else what is inferred."""
     widest = max((layer.identity.rank for layer in panel.layers), default=0)
     return [
-        estimate(
+        measured(curves, trajectory.steps[index])
+        or estimate(
             FORMULAS,
             evidence_at(trajectory, panel, index, standing.least, thresholds),
             witnesses.get(trajectory.steps[index]),
@@ -152,9 +151,9 @@ def _first_non_finite(trajectory: SpectralTrajectory) -> int:
 
 def _layer_findings(
     trajectory: SpectralTrajectory, panel: Panel, thresholds: Thresholds, reference: Reference
-) -> list[LayerFinding]:
+) -> tuple[LayerFinding, ...]:
     ranges = ranges_of(trajectory, thresholds, reference)
-    return [_layer_finding(layer, ranges.get(layer.name), panel, thresholds) for layer in trajectory.layers]
+    return tuple(_layer_finding(layer, ranges.get(layer.name), panel, thresholds) for layer in trajectory.layers)
 
 
 def _layer_finding(

@@ -25,8 +25,8 @@ def render_lone(found: Sequence[LoneGenerator], *, width: int = 80, color: bool 
             lines += textwrap.wrap(
                 text,
                 width,
-                initial_indent=f"  {label:10}",
-                subsequent_indent=" " * 12,
+                initial_indent=f"  {label:12}",
+                subsequent_indent=" " * 14,
                 break_long_words=False,
                 break_on_hyphens=False,
             )

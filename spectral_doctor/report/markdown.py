@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, ModesStatement
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome
 from spectral_doctor.report.problems import by_rule, conclusion, group_sentence, key_words
@@ -60,8 +60,9 @@ def _discriminators(diagnoses: tuple[Diagnosis, ...]) -> str:
 
 
 def _modes(diagnosis: Diagnosis) -> str:
-    chance = diagnosis.modes.probability
-    return diagnosis.modes.statement.value + ("" if chance is None else f" {chance:.2f}")
+    modes = diagnosis.modes
+    told = modes.statement is not ModesStatement.NOT_KNOWN and modes.probability is not None
+    return f"{modes.statement.value} {modes.probability:.2f}" if told else modes.statement.value
 
 
 def _lowest(diagnosis: Diagnosis) -> str:

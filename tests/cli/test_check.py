@@ -71,7 +71,9 @@ def test_one_file_can_fail() -> None:
     path = save(Path(), "netD_1.pth", as_spectral_norm(exploded))
     result = check(path)
     assert result.exit_code == ExitCode.FINDINGS
-    assert result.stdout.startswith("EXPLODED spectrum · modes NOT KNOWN  netD: one checkpoint\nfail  SD205 weights exploded")
+    assert result.stdout.startswith(
+        "EXPLODED spectrum · modes NOT KNOWN  netD: one checkpoint\nfail  SD205 weights exploded"
+    )
     for level in ("collapsed", "declining", "lost", "doubt"):
         assert check(path, "--fail-on", level).exit_code == ExitCode.FINDINGS
     assert check(path, "--fail-on", "never").exit_code == ExitCode.HEALTHY
@@ -219,7 +221,9 @@ def test_the_sample_that_collapsed_fails_and_says_where_to_resume(monkeypatch: p
     first = r"COLLAPSED spectrum since step \d+ · modes [A-Z (.0-9)]+  discriminator: \d+ checkpoints, step 0 to \d+$"
     assert re.match(first, lines[0])
     assert re.match(r"fail  SD101 spectrum collapsed: discriminator: .* Resume from sample_checkpoints/", lines[1])
-    assert re.match(r"FAILED: \d failures?, \d warnings?; examined (\d+) of \1 checkpoints, (\d+) of \2 weights$", lines[-2])
+    assert re.match(
+        r"FAILED: \d failures?, \d warnings?; examined (\d+) of \1 checkpoints, (\d+) of \2 weights$", lines[-2]
+    )
     assert lines[-1].startswith("What to do: spectral-doctor rule SD101")
     assert check("sample_checkpoints/healthy").exit_code == ExitCode.HEALTHY
 

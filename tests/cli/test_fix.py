@@ -102,7 +102,9 @@ def test_a_resumed_treatment_reports_before_and_after(run: Path, tmp_path: Path)
     assert result.exit_code == 0, result.output
     assert "Resuming from" in result.stderr
     assert "named with --from" in " ".join(result.stderr.split())
-    assert [line.split()[0] for line in result.stdout.splitlines() if line.split()[:1] in (["spectrum"], ["modes"])] == [
+    assert [
+        line.split()[0] for line in result.stdout.splitlines() if line.split()[:1] in (["spectrum"], ["modes"])
+    ] == [
         "spectrum",
         "modes",
         "modes",

@@ -147,7 +147,9 @@ def test_what_is_missing_is_said(run: Path, tmp_path: Path) -> None:
         (0.2, 0.4, "Real samples go where", False),
     ],
 )
-def test_the_statement_needs_both_chance_and_size(coefficient: float, p_value: float, words: str, missing: bool) -> None:
+def test_the_statement_needs_both_chance_and_size(
+    coefficient: float, p_value: float, words: str, missing: bool
+) -> None:
     """A small difference beyond chance is no statement, nor a large one within it."""
     item = Reconstruction(coefficient, 0.007, p_value, 0.1, 0.5, 500, 199, 800, 1.0)
     assert item.modes_missing is missing

@@ -83,7 +83,7 @@ def test_a_sound_report_names_what_to_build_on() -> None:
         "  modes       Whether modes are lost is not known: as said.\n"
         "  build on    step 100 (the latest): run/netD_100.pth\n"
         "  layer  matrix  norm  σ1  σk/σ1    healthy  deficit  trend  layer is\n"
-        "  conv   64×576  SN     1   0.97  0.50–1.00     0.00  ██     sound\n"
+        "  conv   64×576  SN     1   0.97  0.50–1.00     0.00  ██     in range\n"
         "\n"
         "Next: --layers  --explain  --html FILE  --plot FILE\n"
     )

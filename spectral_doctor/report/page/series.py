@@ -26,7 +26,7 @@ _SORTS = (
 _STATE_WORDS = (
     ("collapsed", "fallen"),
     ("declining", "low"),
-    ("healthy", "sound"),
+    ("healthy", "in range"),
     ("unclear", "not finite"),
     ("not-judged", "not judged"),
 )
