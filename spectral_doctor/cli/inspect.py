@@ -91,7 +91,7 @@ def inspect(
     explain: Explain = False,
     no_cache: WithoutCache = False,
 ) -> None:
-    """Report the spectra of the discriminators found in PATH: their state, whether modes are lost, and where to resume."""
+    """Report the discriminators found in PATH: their spectra, whether modes are lost, and where to resume."""
     with speaking_plainly():
         from spectral_doctor.cli import scale
         from spectral_doctor.cli.cache import cache_of

@@ -45,7 +45,7 @@ def inspect_at_scale(
     """
     if scale.shard is not None:
         raise UsageError(
-            "--shard: a part of the files gives rows and no diagnosis; write them with --rows, then merge."
+            "--shard: a part of the files gives rows, no diagnosis; write them with --rows, then merge."
         )
     chosen = options or Options()
     if scale.is_plain:

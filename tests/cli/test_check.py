@@ -72,7 +72,7 @@ def test_one_file_can_fail() -> None:
     result = check(path)
     assert result.exit_code == ExitCode.FINDINGS
     assert result.stdout.startswith(
-        "EXPLODED spectrum · modes NOT KNOWN  netD: one checkpoint\nfail  SD205 weights exploded"
+        "EXPLODED spectrum · modes NOT KNOWN  netD: one checkpoint\nfail  SD205 weights exploded: netD: "
     )
     for level in ("collapsed", "declining", "lost", "doubt"):
         assert check(path, "--fail-on", level).exit_code == ExitCode.FINDINGS
