@@ -73,7 +73,8 @@ def line(process: subprocess.Popen[str]) -> str:
 def with_plateau(tensor: torch.Tensor, plateau: float) -> torch.Tensor:
     """The same convolution with all its singular values but the first scaled to a plateau."""
     left, values, right = torch.linalg.svd(tensor.flatten(1), full_matrices=False)
-    return (left @ torch.diag(torch.cat([values[:1], plateau * values[1:]])) @ right).reshape(tensor.shape)
+    flat: torch.Tensor = left @ torch.diag(torch.cat([values[:1], plateau * values[1:]])) @ right
+    return flat.reshape(tensor.shape)
 
 
 def test_a_live_run_that_collapses_stops_the_watch(watching: list[subprocess.Popen[str]]) -> None:
