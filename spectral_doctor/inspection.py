@@ -12,7 +12,7 @@ from pathlib import Path
 from spectral_doctor.checkpoints.discovery import find_candidates
 from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.checkpoints.runs import step_pattern
-from spectral_doctor.checkpoints.training_state import stored_evaluation
+from spectral_doctor.checkpoints.training_state import is_training_states
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.diagnosis.reference import Reference
 from spectral_doctor.diagnosis.rules import diagnose
@@ -30,9 +30,9 @@ from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.threads import Crew, crew
 from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.trajectory.cached_outcome import Outcome
-from spectral_doctor.trajectory.curves import EvaluationOf, read_curves
+from spectral_doctor.trajectory.curves import read_curves
 from spectral_doctor.trajectory.examining import begin
-from spectral_doctor.trajectory.file_states import KnownEvaluations, KnownFormats
+from spectral_doctor.trajectory.file_states import KnownFormats
 from spectral_doctor.trajectory.history import read_history
 from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
@@ -85,8 +85,7 @@ def inspect_paths(
     files += [examine_history(history) for history in candidates.histories]
     if formats is not None:
         formats.keep()
-    evaluations = None if cache is None else KnownEvaluations(cache)
-    found = concluded(
+    return concluded(
         given,
         candidates.left_out,
         candidates.failures,
@@ -94,11 +93,7 @@ def inspect_paths(
         step=pattern,
         thresholds=thresholds,
         reference=reference,
-        evaluation_of=evaluations or stored_evaluation,
     )
-    if evaluations is not None:
-        evaluations.keep()
-    return found
 
 
 @dataclass(frozen=True)
@@ -134,7 +129,6 @@ def concluded(
     step: re.Pattern[str] | None = None,
     thresholds: Thresholds | None = None,
     reference: Reference | None = None,
-    evaluation_of: EvaluationOf = stored_evaluation,
 ) -> Inspection:
     """Diagnose what the files gave, in their order; `left_out` and `failures` are what was no checkpoint to open.
 
@@ -146,11 +140,12 @@ def concluded(
     beside = [*left_out, *(item for file in files for item in file.left_out)]
     errors = [*failures, *((file.name, file.error) for file in files if file.error is not None)]
     errors += [_without_layers(item) for item in examinations if not item.layers]
+    ours = is_training_states(item.name.rpartition(": ")[2] for item in beside)
     if not series:
         raise _worst([error for _, error in errors]) or no_checkpoints(paths, beside)
     return Inspection(
         diagnoses=tuple(
-            diagnose(item, thresholds, reference=reference, curves=read_curves(item, evaluation_of)) for item in series
+            diagnose(item, thresholds, reference=reference, curves=read_curves(item, ours)) for item in series
         ),
         left_out=(*beside, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
         failures=tuple(failure_of(error) for _, error in errors if not _is_quiet(error)),

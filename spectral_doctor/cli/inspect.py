@@ -22,11 +22,14 @@ from spectral_doctor.cli.options import (
     ExcludedLayers,
     Explain,
     FailingFrom,
+    GeneratorFactory,
     HtmlFile,
     PartOf,
     PlanOnly,
     PlotFile,
+    RealData,
     RecipeName,
+    Reconstructing,
     ReferenceFile,
     ReportFormat,
     Reporting,
@@ -35,6 +38,7 @@ from spectral_doctor.cli.options import (
     Sensitive,
     StepPattern,
     WithoutCache,
+    Witnessing,
     Workers,
 )
 from spectral_doctor.errors import NothingToExamine, UsageError, printable
@@ -64,22 +68,10 @@ def inspect(
     fail_on: FailingFrom = "never",
     sensitive: Sensitive = False,
     reference: ReferenceFile = None,
-    witness: Annotated[
-        bool, typer.Option("--witness", help="Ask the generator too: its spectra, and 768 of its samples.")
-    ] = False,
-    generator: Annotated[
-        str | None,
-        typer.Option(
-            "--generator", metavar="FILE:FACTORY", help="What builds the generator, where a file cannot tell."
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option("--data", metavar="SOURCE", help="Real data beside its samples: a folder, .npz, .npy or recipe."),
-    ] = None,
-    reconstruct: Annotated[
-        bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
-    ] = False,
+    witness: Witnessing = False,
+    generator: GeneratorFactory = None,
+    data: RealData = None,
+    reconstruct: Reconstructing = False,
     recipe: RecipeName = None,
     assignments: Assignments = None,
     workers: Workers = 1,

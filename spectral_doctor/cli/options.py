@@ -65,6 +65,20 @@ Sensitive = Annotated[
 Explain = Annotated[
     bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
 ]
+Witnessing = Annotated[
+    bool, typer.Option("--witness", help="Ask the generator too: its spectra, and 768 of its samples.")
+]
+GeneratorFactory = Annotated[
+    str | None,
+    typer.Option("--generator", metavar="FILE:FACTORY", help="What builds the generator, where a file cannot tell."),
+]
+RealData = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="Real data beside its samples: a folder, .npz, .npy or recipe."),
+]
+Reconstructing = Annotated[
+    bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
+]
 ReferenceFile = Annotated[
     Path | None,
     typer.Option("--reference", metavar="FILE", help="Hold layers against these ranges: see reference build."),

@@ -20,6 +20,9 @@ from spectral_doctor.trajectory.records import SpectralTrajectory
 VERSION = 1
 # A class speaks for itself from so many layers of so many sources on.
 FEWEST_LAYERS, FEWEST_SOURCES = 10, 4
+# A plateau this high is no collapse, however high the others are: between what Liu et al. show as collapsed (up to
+# 0.68) and as healthy (from 0.92 on).
+ENOUGH = 0.8
 # In a reference of a user's own a single run can speak.
 FEWEST_OWN = 4
 QUANTILES = (0.05, 0.25, 0.95)
@@ -39,7 +42,8 @@ class Place(Enum):
 
 @dataclass(frozen=True)
 class Range:
-    """Where σ_k/σ_1 of healthy layers lies: `low` and `high` hold nine of ten, `quarter` is their lower quartile.
+    """Where σ_k/σ_1 of healthy layers lies: `low` and `high` hold nine of ten, `quarter` is their lower quartile, at
+    most 0.8.
 
     `count` layers of `sources` (repositories, recipes, papers' settings) were seen; `wide` says that they are of a
     coarser class than the layer's own. With 0 layers it is what random weights of that shape show.
@@ -128,7 +132,7 @@ def built(
         sources = {item.source for item in part}
         if len(part) >= fewest_layers and len(sources) >= fewest_sources:
             low, quarter, high = weighted_quantiles(part)
-            ranges[name] = Range(low, quarter, high, len(part), len(sources), wide=False)
+            ranges[name] = Range(low, min(quarter, ENOUGH), high, len(part), len(sources), wide=False)
     return Reference(tuple(sorted(ranges.items())))
 
 
@@ -175,7 +179,7 @@ def reference_document(reference: Reference) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Reference:
-    text = (files("spectral_doctor.diagnosis") / "reference.json").read_text(encoding="utf-8")
+    text = (files("spectral_doctor") / "diagnosis" / "reference.json").read_text(encoding="utf-8")
     return _parsed(json.loads(text))
 
 

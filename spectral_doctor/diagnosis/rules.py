@@ -50,10 +50,8 @@ def diagnose(
 ) -> Diagnosis:
     """Judge one discriminator's series, in one pass over its checkpoints.
 
-    Two statements are made at each: the state of the spectrum, by definition and from the weights alone (`states`), and
-    whether modes are lost (`model`), with what generators testify in `witnesses`, by step. A fall in one layer is
-    normal: it is the better half that counts. What the run measured of its samples (`curves`) weighs most.
-
+    At each the state of the spectrum is told, by definition and from the weights alone (`states`), and whether modes
+    are lost (`model`), with `witnesses` of the generator, by step, and `curves` of what the run measured.
     Raises `NoObservations` for a series without a checkpoint.
     """
     if not trajectory.steps:
@@ -63,7 +61,7 @@ def diagnose(
     found = list(standings(trajectory, panel, thresholds))
     told = in_series(witnesses or {})
     estimates = _estimates(trajectory, panel, found, thresholds, told, curves)
-    layers = _layer_findings(trajectory, panel, thresholds, reference)
+    layers = tuple(_layer_findings(trajectory, panel, thresholds, reference))
     states = tuple(_states(trajectory, layers, found, estimates))
     sunk = onset_index(found)
     end = min(len(found) if sunk is None else sunk, _first_non_finite(trajectory))
@@ -76,7 +74,7 @@ def diagnose(
         summary=summarise(trajectory, states, onset, layers, estimates[-1]),
         onset=onset,
         onset_after=trajectory.steps[sunk - 1] if sunk else None,
-        last_healthy=next((state.step for state in reversed(states[:end]) if _is_sound(state)), None),
+        last_healthy=next((item.step for item in reversed(states[:end]) if _is_sound(item)), None),
         advice=advised(trajectory, states, curves, end),
         states=states,
         layers=layers,
@@ -99,7 +97,6 @@ def _estimates(
     witnesses: Mapping[int, Witness],
     curves: Sequence[MetricCurve],
 ) -> list[ModesEstimate]:
-    """By what the run measured where it did, else what is inferred."""
     widest = max((layer.identity.rank for layer in panel.layers), default=0)
     return [
         measured(curves, trajectory.steps[index])
@@ -151,9 +148,9 @@ def _first_non_finite(trajectory: SpectralTrajectory) -> int:
 
 def _layer_findings(
     trajectory: SpectralTrajectory, panel: Panel, thresholds: Thresholds, reference: Reference
-) -> tuple[LayerFinding, ...]:
+) -> list[LayerFinding]:
     ranges = ranges_of(trajectory, thresholds, reference)
-    return tuple(_layer_finding(layer, ranges.get(layer.name), panel, thresholds) for layer in trajectory.layers)
+    return [_layer_finding(layer, ranges.get(layer.name), panel, thresholds) for layer in trajectory.layers]
 
 
 def _layer_finding(

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement, SpectrumState
 from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.gate.rules import RULES, Level, matching, rule_named
 from spectral_doctor.records import is_remote
+
+if TYPE_CHECKING:
+    from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement
 
 PREFIX = "SPECTRAL_DOCTOR_"
 # Variables of that prefix that are no settings of a check.
@@ -51,6 +53,8 @@ class FailOn:
         """Whether a diagnosis fails; weights that are not finite or exploded at the last checkpoint always do."""
         if self.never:
             return False
+        from spectral_doctor.diagnosis.records import SpectrumState
+
         sunk = {
             FailingSpectrum.NEVER: (),
             FailingSpectrum.COLLAPSED: (SpectrumState.COLLAPSED,),
@@ -61,6 +65,8 @@ class FailOn:
 
     def lost(self, statement: ModesStatement) -> bool:
         """Whether a statement about modes fails."""
+        from spectral_doctor.diagnosis.records import ModesStatement
+
         failing = {
             FailingModes.NEVER: (),
             FailingModes.LOST: (ModesStatement.LOST,),

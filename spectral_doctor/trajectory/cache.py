@@ -92,8 +92,8 @@ class SpectraCache:
         """What was found in a checkpoint whose files were in that state; None where it is not known."""
         return (self._attempt(lambda connection: _rows(connection, "seen", [state])) or {}).get(state)
 
-    def fact(self, state: bytes) -> bytes | None:
-        """What is known of a file that was in that state: its format, or its evaluation; None where nothing is."""
+    def format_of(self, state: bytes) -> bytes | None:
+        """The format of a file that was in that state; None where it is not known."""
         return (self._attempt(lambda connection: _rows(connection, "formats", [state])) or {}).get(state)
 
     def spectra(self, digests: Iterable[bytes]) -> dict[bytes, Measured]:
@@ -108,10 +108,10 @@ class SpectraCache:
         if rows or seen:
             self._attempt(lambda connection: self._put(connection, {"spectra": rows, "seen": seen}))
 
-    def keep_facts(self, facts: Mapping[bytes, bytes]) -> None:
-        """Put in of what format the files in some states are, and what evaluation they hold."""
-        if facts:
-            self._attempt(lambda connection: self._put(connection, {"formats": facts}))
+    def keep_formats(self, formats: Mapping[bytes, bytes]) -> None:
+        """Put in of what format the files in some states are."""
+        if formats:
+            self._attempt(lambda connection: self._put(connection, {"formats": formats}))
 
     def info(self) -> CacheInfo:
         """What it holds now."""

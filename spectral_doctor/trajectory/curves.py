@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spectral_doctor.checkpoints.training_state import is_number, stored_evaluation
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
-EvaluationOf = Callable[[Path], dict[str, float] | None]
 SOLID, MODES = "solid modes", "modes captured"
 _LARGEST_RECORD = 64 * 2**20
 _SNAPSHOT = re.compile(r"(\d{1,15})(?:\.[A-Za-z]+)?$")
@@ -44,32 +43,25 @@ class MetricCurve:
         return max(zip(self.steps, self.values, strict=True), key=lambda pair: sign * pair[1])
 
 
-def read_curves(
-    trajectory: SpectralTrajectory, evaluation_of: EvaluationOf = stored_evaluation
-) -> tuple[MetricCurve, ...]:
+def read_curves(trajectory: SpectralTrajectory, ours: bool = True) -> tuple[MetricCurve, ...]:
     """Read what lies in or beside a series' checkpoints: evaluations of our own, `metric-*.jsonl`.
 
-    The evaluation stands inside a training state that `train` wrote, and `evaluation_of` reads it (from a cache, where
-    it has one); `metric-*.jsonl` are StyleGAN's. A file that
-    cannot be read gives no curve: metrics weigh in the advice, and no statement rests on them.
+    The evaluation stands inside a training state that `train` wrote; where the run is known not to be `ours` no file is
+    opened for it. `metric-*.jsonl` are StyleGAN's. A file that cannot be read gives no curve.
     """
     if not isinstance(trajectory.checkpoints[-1].location, Path):
         return ()
     checkpoints = [Path(str(ref.location)) for ref in trajectory.checkpoints]
     folders = list(dict.fromkeys(path.parent for path in checkpoints))
-    # One file tells whether a run is ours: a stranger's is not opened a second time.
-    ours = evaluation_of(checkpoints[-1]) is not None
-    curves = list(_own_curves(trajectory.steps, checkpoints, evaluation_of)) if ours else []
+    curves = list(_own_curves(trajectory.steps, checkpoints)) if ours else []
     for folder in folders:
         for path in sorted(folder.glob("metric-*.jsonl")):
             curves += _stylegan_curves(path, dict(zip(map(_stem, checkpoints), trajectory.steps, strict=True)))
     return tuple(curves)
 
 
-def _own_curves(
-    steps: Sequence[int], checkpoints: Sequence[Path], evaluation_of: EvaluationOf
-) -> Iterable[MetricCurve]:
-    found = [(step, evaluation_of(path)) for step, path in zip(steps, checkpoints, strict=True)]
+def _own_curves(steps: Sequence[int], checkpoints: Sequence[Path]) -> Iterable[MetricCurve]:
+    found = [(step, stored_evaluation(path)) for step, path in zip(steps, checkpoints, strict=True)]
     measured = [(step, item) for step, item in found if item is not None]
     modes = {step: item["modes_captured"] for step, item in measured}
     if modes:

@@ -7,7 +7,6 @@ the inode's change, which no program sets back, is part of the state.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -19,7 +18,6 @@ import numpy as np
 from spectral_doctor.checkpoints.formats import FORMATS, Closed, Format, format_of
 from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.checkpoints.stores import LocalFile, Source
-from spectral_doctor.checkpoints.training_state import main_file, stored_evaluation
 from spectral_doctor.errors import CheckpointError
 from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.version import __version__
@@ -46,7 +44,7 @@ class KnownFormats:
     def __call__(self, source: Source) -> Format:
         """The format of a file. Raises what `format_of` raises."""
         state = _state([source.path], [source.stat], "format") if isinstance(source, LocalFile) else b""
-        name = (self._cache.fact(state) or b"").decode("ascii", "replace") if state else ""
+        name = (self._cache.format_of(state) or b"").decode("ascii", "replace") if state else ""
         if name in _BY_ITSELF:
             return _BY_ITSELF[name]
         found = format_of(source)
@@ -56,36 +54,7 @@ class KnownFormats:
 
     def keep(self) -> None:
         """Put what is new into the cache; a file that has changed since has another state."""
-        self._cache.keep_facts(self._new)
-        self._new = {}
-
-
-class KnownEvaluations:
-    """Reads the evaluation in a checkpoint as `stored_evaluation` does; the cache spares opening an untouched file."""
-
-    def __init__(self, cache: SpectraCache) -> None:
-        self._cache = cache
-        self._new: dict[bytes, bytes] = {}
-
-    def __call__(self, checkpoint: Path) -> dict[str, float] | None:
-        """The numbers of the evaluation; None where there is none."""
-        main = main_file(checkpoint)
-        try:
-            state = _state([main], [main.stat()], "evaluation")
-        except OSError:
-            state = b""
-        known = self._cache.fact(state) if state else None
-        if known is not None:
-            numbers: dict[str, float] | None = json.loads(known)
-            return numbers
-        found = stored_evaluation(checkpoint)
-        if state:
-            self._new[state] = json.dumps(found).encode()
-        return found
-
-    def keep(self) -> None:
-        """Put what is new into the cache."""
-        self._cache.keep_facts(self._new)
+        self._cache.keep_formats(self._new)
         self._new = {}
 
 

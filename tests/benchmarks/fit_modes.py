@@ -33,6 +33,8 @@ SIGNS = dict.fromkeys(_FOR, 1) | dict.fromkeys(_AGAINST, -1)
 RIDGE = 1.0
 # How far beyond the values that were fitted a formula may be asked, as a share of their range.
 BEYOND = 0.1
+# These are bounded where they are measured (`Evidence`), so that none of their values is beyond.
+BOUNDED = ("shortfall", "fall", "outgrowth")
 SOURCE = Path(__file__).resolve().parents[2] / "spectral_doctor" / "diagnosis" / "formulas.py"
 
 
@@ -62,6 +64,8 @@ def _fitted(known: Sequence[Row], tier: Tier, names: Sequence[str]) -> Formula:
     slopes = solution[1:] / spread
     low, high = values.min(axis=0), values.max(axis=0)
     beyond = BEYOND * (high - low)
+    bounded = np.isin(names, BOUNDED)
+    low[bounded], high[bounded], beyond[bounded] = -2.0, 2.0, 0.0
     columns = zip(names, slopes, typical, low - beyond, high + beyond, strict=True)
     terms = [Term(name, *(round(float(item), 3) for item in rest)) for name, *rest in columns]
     ranks = [row.rank for row in known]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -47,11 +48,11 @@ class Row:
     outcome: Outcome
     last: bool
     rank: int
-    values: Mapping[Tier, Mapping[str, float | None]]
+    values: Mapping[Tier, Mapping[str, float]]
 
     def complete(self, tier: Tier) -> bool:
         """Whether every number of a tier was measured; samples that are not finite have none."""
-        return all(self.values[tier][name] is not None for name in OF_TIER[tier])
+        return not any(math.isnan(self.values[tier][name]) for name in OF_TIER[tier])
 
 
 def read_modes_runs(path: Path) -> list[ModesRun]:
@@ -71,9 +72,14 @@ def rows_of(run: ModesRun) -> Iterator[Row]:
             continue
         outcome, witness = run.outcomes[index], run.witnesses[step]
         lost = True if outcome in LOST else False if outcome is Outcome.HEALTHY else None
-        values = {tier: values_of(evidence, witness, tier) for tier in OF_TIER}
+        values = {tier: _numbers(values_of(evidence, witness, tier)) for tier in OF_TIER}
         last = index == len(run.outcomes) - 1
         yield Row(run.number, index, lost, outcome, last, widest, values)
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    """What was not measured as NaN."""
+    return {name: math.nan if value is None else value for name, value in values.items()}
 
 
 def _run(raw: Mapping[str, Any]) -> ModesRun:

@@ -173,7 +173,7 @@ def test_a_formula_without_terms_is_its_baseline() -> None:
 
 
 def test_samples_speak_alone_beside_a_discriminator_of_another_size() -> None:
-    """A rank beyond the laboratory's, or a still discriminator: the spread of the samples alone, and the tier says so."""
+    """A rank beyond the laboratory's, or a still discriminator: the samples alone, and the tier says so."""
     witness = Witness(0.7, participation=0.9, deviation=-0.4)
     for state, rank in ((SpectrumState.SOUND, 4096), (SpectrumState.STILL, 64)):
         found = estimate(FORMULAS, Evidence(0.5, 0.8, 0.0, 0.0, 1.0), witness, state, rank, THRESHOLDS)

@@ -26,8 +26,6 @@ from spectral_doctor.trajectory.cache import FILE, SpectraCache, cache_folder
 from spectral_doctor.trajectory.recollection import digest_of
 from tests.builders import save, small_discriminator
 
-SAMPLE = Path(__file__).parents[2] / "sample_checkpoints" / "healthy" / "step-000000.pt"
-
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -102,24 +100,6 @@ def test_an_untouched_file_is_not_opened(run: Path, cache: SpectraCache, monkeyp
     monkeypatch.setattr(file_states, "SETTLED", 3600.0)
     with pytest.raises(TypeError):
         inspect_paths(run, cache=cache)
-
-
-def test_what_a_run_measured_is_remembered_and_read_anew_where_the_file_has_changed(
-    cache: SpectraCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The curve of an untouched sample needs no byte of it; another evaluation in the same place is seen."""
-    path = tmp_path / "step-000000.pt"
-    state = torch.load(SAMPLE, weights_only=True)
-    for modes in (3, 7):
-        state["evaluation"]["modes_captured"] = modes
-        torch.save(state, path)
-        monkeypatch.setattr(file_states, "SETTLED", -3600.0)
-        first = inspect_paths(path, cache=cache)
-        (curve,) = [item for item in first.diagnoses[0].curves if item.name == "modes captured"]
-        assert curve.values == (modes,)
-    monkeypatch.setattr(LocalFile, "read", None)
-    monkeypatch.setattr(LocalFile, "span", None)
-    assert inspect_paths(path, cache=cache) == first
 
 
 def test_a_file_of_another_format_in_the_place_of_one(run: Path, cache: SpectraCache) -> None:

@@ -126,8 +126,9 @@ def test_the_samples_modes_are_those_in_their_states() -> None:
     paths = sorted((SAMPLES / "collapsed").glob("step-*.pt"))
     states = [torch.load(path, weights_only=True) for path in paths]
     steps = [int(state["step"]) for state in states]
-    modes, quality = read_curves(run_at(SAMPLES / "collapsed", [path.name for path in paths], steps))
-    assert modes.name == "modes captured"
+    solid, modes, quality = read_curves(run_at(SAMPLES / "collapsed", [path.name for path in paths], steps))
+    assert (solid.name, modes.name) == ("solid modes", "modes captured")
+    assert list(solid.values) == [state["evaluation"]["solid_modes"] for state in states]
     assert list(modes.values) == [state["evaluation"]["modes_captured"] for state in states]
     assert list(quality.values) == [state["evaluation"]["high_quality_fraction"] for state in states]
 
