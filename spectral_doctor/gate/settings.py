@@ -67,12 +67,8 @@ class FailOn:
         """Whether a statement about modes fails."""
         from spectral_doctor.diagnosis.records import ModesStatement
 
-        failing = {
-            FailingModes.NEVER: (),
-            FailingModes.LOST: (ModesStatement.LOST,),
-            FailingModes.DOUBT: (ModesStatement.LOST, ModesStatement.IN_DOUBT),
-        }
-        return statement in failing[self.modes]
+        doubt = self.modes is FailingModes.DOUBT and statement is ModesStatement.IN_DOUBT
+        return doubt or (self.modes is not FailingModes.NEVER and statement is ModesStatement.LOST)
 
     @classmethod
     def read(cls, text: object, label: str = "--fail-on") -> FailOn:

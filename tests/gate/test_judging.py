@@ -84,7 +84,7 @@ LEVELS = ("collapsed", "declining", "lost", "doubt", "never")
     ],
 )
 def test_the_state_of_the_spectrum_decides(spectrum: SpectrumState, code: str | None, fails: tuple[str, ...]) -> None:
-    """Every state has its rule or none, and fails at just these levels of `--fail-on`; broken weights at all of them."""
+    """Every state has its rule or none, and fails at just these levels of `--fail-on`; broken weights at all."""
     for level in LEVELS:
         settings = GateSettings(fail_on=FailOn.read(level))
         outcome = judge(inspection_of(said(spectrum)), settings)
