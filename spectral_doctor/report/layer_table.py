@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from itertools import takewhile
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
 from spectral_doctor.errors import printable
@@ -50,7 +50,7 @@ def shortened_apart(names: Sequence[str], width: int) -> list[str]:
     cut = [shortened(name, width) for name in names]
     if len(set(cut)) == len(set(names)):
         return cut
-    common = len(os.path.commonprefix(list(names)))
+    common = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
     return [shortened(f"…{name[common:]}", width) for name in names]
 
 
