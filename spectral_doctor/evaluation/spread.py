@@ -75,9 +75,10 @@ def measured_spread(samples: ArrayLike, latent_dim: int, real: ArrayLike | None 
 def _whitened(x: Floats, y: Floats) -> Floats:
     """x in the basis in which the covariance of y is the identity; directions that y hardly has stay small."""
     centred = y - y.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(y))
-    kept = values > _THIN * values[-1]
-    white: Floats = (x - y.mean(axis=0)) @ (vectors[:, kept] / np.sqrt(values[kept]))
+    # By the singular values of y itself: pictures have far more dimensions than there are samples.
+    _, sigma, directions = np.linalg.svd(centred, full_matrices=False)
+    kept = sigma**2 > _THIN * sigma[0] ** 2
+    white: Floats = (x - y.mean(axis=0)) @ (directions[kept].T * (math.sqrt(len(y)) / sigma[kept]))
     return white
 
 

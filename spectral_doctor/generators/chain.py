@@ -14,7 +14,12 @@ from spectral_doctor.generators.steps import Activation, Choice, Convolution, Li
 
 # From so many outputs on, or with a map as its output, a generator ends in tanh as a rule.
 LEAST_OUTPUTS_OF_TANH = 64
+_MOST_LAYERS = 200
 _WEIGHTS = (Sort.LINEAR, Sort.KERNEL)
+
+
+# How many layers are left, how many channels come in, and whether as a map.
+_Place = tuple[int, int, bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +40,22 @@ def chain(network: Mapping[str, Array]) -> tuple[tuple[int, ...], tuple[Step, ..
     if isinstance(layers, NotRebuilt):
         return layers
     weights = [layer for layer in layers if layer.sort in _WEIGHTS]
+    if len(layers) > _MOST_LAYERS:
+        return NotRebuilt(f"it has {len(layers)} layers, and chains of at most {_MOST_LAYERS} are read here; {WAY_OUT}")
     if len(weights) < 2:
         return NotRebuilt("fewer than two of its layers are known, so there is no generator to rebuild")
     axes = {len(layer.shape) - 2 for layer in weights} - {0}
     if len(axes) > 1:
         return NotRebuilt(f"its kernels have different numbers of axes; {WAY_OUT}")
     reader = _Reader(max(axes, default=0))
+    stuck = 0
     for order in orders_of(layers):
-        passages = next(reader.passages(order), None)
+        dead: set[_Place] = set()
+        passages = reader.passages(order, None, dead)
         if passages is not None and _narrows(passages):
             return _latent_shape(passages[0], reader.axes), tuple(_steps(passages))
-    return NotRebuilt(_broken(weights))
+        stuck = stuck or (len(order) - min((place[0] for place in dead), default=0))
+    return NotRebuilt(_broken(layers, stuck))
 
 
 @dataclass(frozen=True)
@@ -54,14 +64,19 @@ class _Reader:
 
     axes: int
 
-    def passages(self, layers: Sequence[Layer], before: _Passage | None = None) -> Iterator[list[_Passage]]:
-        """All readings of the layers, the likelier first."""
+    def passages(self, layers: Sequence[Layer], before: _Passage | None, dead: set[_Place]) -> list[_Passage] | None:
+        """The likeliest reading from a layer on; `dead` are the places from which there was none."""
         if not layers:
-            yield []
-            return
+            return []
+        place = (len(layers), before.outputs, before.on_map) if before else (len(layers), 0, False)
+        if place in dead:
+            return None
         for passage in self._readings(layers[0], before):
-            for rest in self.passages(layers[1:], passage):
-                yield [passage, *rest]
+            rest = self.passages(layers[1:], passage, dead)
+            if rest is not None:
+                return [passage, *rest]
+        dead.add(place)
+        return None
 
     def _readings(self, layer: Layer, before: _Passage | None) -> Iterator[_Passage]:
         if layer.sort is Sort.LINEAR:
@@ -149,17 +164,15 @@ def _step(item: _Passage, enters: bool = False) -> Step:
     return ways[0] if len(ways) == 1 else Choice(tuple((way,) for way in ways))
 
 
-def _broken(weights: Sequence[Layer]) -> str:
-    """Why there is no chain: the first two layers that do not follow each other."""
-    first = weights[0]
+def _broken(layers: Sequence[Layer], stuck: int) -> str:
+    """Why there is no chain: the first layer that does not follow what stands before it, in their stored order."""
+    first = layers[0]
     if first.sort is Sort.KERNEL and (first.bias is None or first.bias.size == first.shape[0]):
         return f"its first layer '{first.name}' is a convolution: it takes a picture or a signal, no latent; {WAY_OUT}"
-    for one, other in pairwise(weights):
-        given = one.shape[:1] if one.sort is Sort.LINEAR else one.shape[:2]
-        taken = other.shape[1:2] if other.sort is Sort.LINEAR else other.shape[:2]
-        if not any(left % right == 0 for left in given for right in taken):
-            return (
-                f"its layers form no chain: '{other.name}' of shape {other.shape} does not follow '{one.name}' of "
-                f"shape {one.shape}; {WAY_OUT}"
-            )
-    return f"its layers form no chain; {WAY_OUT}"
+    if not 0 < stuck < len(layers):
+        return f"its layers form no chain; {WAY_OUT}"
+    one, other = layers[stuck - 1], layers[stuck]
+    return (
+        f"its layers form no chain: '{other.name}' of shape {other.shape} does not follow '{one.name}' of shape "
+        f"{one.shape}; {WAY_OUT}"
+    )

@@ -17,8 +17,6 @@ from spectral_doctor.generators.sampling import COUNT, samples_of
 
 SAME = 1e-3
 _PREVIEWED = 16
-# Directions in which real data has less than this share of its largest variance are noise to it, not data.
-_SMALLEST_VARIANCE = 1e-4
 
 Real = ArrayLike | Callable[[tuple[int, ...]], ArrayLike]
 
@@ -40,20 +38,23 @@ def witness(
     samples = samples_of(made, sampler, count, seed)
     if isinstance(samples, NotRebuilt):
         return samples
-    return evidence_of(samples, made.latent_dim, ", ".join(filter(None, (made.why, sampler.why))), real)
+    found = evidence_of(samples, made.latent_dim, ", ".join(filter(None, (made.why, sampler.why))), real)
+    guesses = [found.spread.participation]
+    for forward in sampler.others.values():
+        other = samples_of(made, replace(sampler, forward=forward), count, seed)
+        if not isinstance(other, NotRebuilt):
+            guesses.append(measured_spread(other, made.latent_dim).participation)
+    return replace(found, participation_between=(min(guesses), max(guesses))) if sampler.others else found
 
 
 def evidence_of(samples: Floats, latent_dim: int, why: str, real: Real | None = None) -> SampleEvidence:
     """What samples (n, …) show, wherever they come from."""
     reference = real(samples.shape[1:]) if callable(real) else real
     duplicates, constant = repeated(samples)
-    found = SampleEvidence(
+    return SampleEvidence(
         measured_spread(samples, latent_dim, reference),
         *(len(samples), duplicates, constant, latent_dim, why),
         preview=samples[:_PREVIEWED],
-    )
-    return (
-        found if reference is None else replace(found, whitened=whitened_participation(samples, latent_dim, reference))
     )
 
 
@@ -69,20 +70,3 @@ def repeated(samples: ArrayLike) -> tuple[float, bool]:
     between = distances(x - x.mean(axis=0), x - x.mean(axis=0))
     np.fill_diagonal(between, np.inf)
     return float((between.min(axis=1) < SAME * typical).mean()), False
-
-
-def whitened_participation(samples: ArrayLike, latent_dim: int, real: ArrayLike) -> float:
-    """The participation of samples x (n, …) whitened by real ones: Λ^(-1/2) Vᵀ (x − ȳ), with C_y = V Λ Vᵀ.
-
-    Over the directions in which the real samples have at least 10⁻⁴ of their largest variance, at most a quarter as
-    many as there are real samples. Unlike the plain one it does not change when the data are stretched.
-    """
-    x, y = as_rows(samples), as_rows(real)
-    centre = y.mean(axis=0)
-    _, deviations, directions = np.linalg.svd(y - centre, full_matrices=False)
-    kept = int((deviations**2 > _SMALLEST_VARIANCE * deviations[0] ** 2).sum()) if deviations[0] else 0
-    kept = min(kept, max(len(y) // 4, 1))
-    if not kept:
-        return 0.0
-    scale = deviations[:kept] / np.sqrt(len(y))
-    return measured_spread((x - centre) @ directions[:kept].T / scale, latent_dim).participation

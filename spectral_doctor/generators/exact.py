@@ -124,7 +124,7 @@ def _loaded(module: nn.Module, arrays: Mapping[str, Array], sampler: Sampler) ->
     try:
         module.load_state_dict({key: tensor_of(array) for key, array in arrays.items()}, strict=True, assign=True)
     except WeightError as error:
-        return NotRebuilt(f"its values cannot be read: {error}")
+        return NotRebuilt(f"it cannot be run: {error}")
     module.eval()
     return sampler
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _JUDGES = 3
 _LATENTS = 256
 LARGEST_MISMATCH = 0.5
+# What generators without norms have between their layers where it is not ReLU.
+_ALSO_USUAL = ("leaky relu 0.2",)
 
 
 def settled(steps: Sequence[Step], latent_shape: tuple[int, ...]) -> Sampler | NotRebuilt:
@@ -60,10 +62,12 @@ def settled(steps: Sequence[Step], latent_shape: tuple[int, ...]) -> Sampler | N
             f"most {LARGEST_MISMATCH:g}); {WAY_OUT}"
         )
 
-    def forward(latent: Tensor) -> Tensor:
-        return Pass(manner, tensors=tensors).run(chosen, latent)
+    def carried_out(given: Manner) -> Callable[[Tensor], Tensor]:
+        return lambda latent: Pass(given, tensors=tensors).run(chosen, latent)
 
-    return Sampler(forward, _why(manner, chosen, final.mismatches), manner.uniform)
+    untold = not final.mismatches and _has(steps, HIDDEN)
+    others = {name: carried_out(replace(manner, activation=name)) for name in _ALSO_USUAL} if untold else {}
+    return Sampler(carried_out(manner), _why(manner, chosen, final.mismatches), manner.uniform, others=others)
 
 
 def manners(steps: Sequence[Step]) -> list[Manner]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise, product
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectral_doctor.arrays import Array
+from spectral_doctor.errors import WeightError
 from spectral_doctor.generators.steps import (
     EPSILONS,
     HIDDEN,
@@ -34,6 +36,8 @@ UPSAMPLINGS = ("nearest", "bilinear")
 _AS_GOOD, _NOISE = 2.0, 0.001
 # So many channels judge a guess: more cost time and say the same.
 _JUDGING_CHANNELS = 64
+_MOST_WAYS = 64
+_FEWEST, _LARGEST_BATCH, _LARGEST_MAP = 8, 2**20, 2**23
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,16 @@ class Pass:
         for start, end in pairwise(sorted({0, *norms, len(steps)})):
             judge = steps[end] if end < len(steps) else None
             judged = isinstance(judge, Norm) and self._is_trained(judge)
-            ways = [tuple(chain(*parts)) for parts in product(*(_ways(step, epsilons) for step in steps[start:end]))]
-            way = self._best(ways, judge, x) if isinstance(judge, Norm) and judged else ways[0]
+            options = [_ways(step, epsilons) for step in steps[start:end]]
+            way = tuple(chain(*(ways[0] for ways in options)))
+            if isinstance(judge, Norm) and judged and math.prod(map(len, options)) <= _MOST_WAYS:
+                way = self._best([tuple(chain(*parts)) for parts in product(*options)], judge, x)
             # What no norm judges is as the network has it elsewhere.
             epsilons = tuple(sorted(epsilons, key=lambda epsilon: epsilon != _epsilon(way, epsilons)))
-            x = self.run(way, x)
             settled += way
+            for step in way:
+                # A map of many places says as much of fewer latents.
+                x = self.apply(step, x[: max(_FEWEST, _LARGEST_BATCH // max(x[0].numel(), 1))])
         return tuple(settled), x
 
     def apply(self, step: Step, x: Tensor) -> Tensor:
@@ -175,9 +183,16 @@ class Pass:
     def _upsampled(self, x: Tensor) -> Tensor:
         from torch.nn import functional
 
+        _check_map(x.shape[1], *(2 * side for side in x.shape[2:]))
         if self.manner.upsampling == "nearest" or x.ndim != 4:
             return functional.interpolate(x, scale_factor=2)
         return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _check_map(*sizes: int) -> None:
+    """Refuse what a few values of a file could fill the memory with."""
+    if math.prod(sizes) > _LARGEST_MAP:
+        raise WeightError(f"a map of {' × '.join(map(str, sizes))} values is larger than is made here")
 
 
 def is_as_good(mismatch: float, best: float) -> bool:

@@ -26,9 +26,8 @@ def rebuilt(network: Mapping[str, Array]) -> Rebuilt | NotRebuilt:
 
     Known are a perceptron, a chain of (transposed) convolutions with batch norms (DCGAN, Radford et al. 2016),
     residual blocks (SNGAN, Miyato et al. 2018) and StyleGAN2 (Karras et al. 2020). Activations, strides, upsamplings
-    and the latents' distribution are
-    not stored: the usual ones are taken, and where batch norms remember statistics of training, those that they
-    remember.
+    and the latents' distribution are not stored: the usual ones are taken, and where batch norms remember statistics
+    of training, those that they remember.
     """
     parameters = sum(array.size for array in network.values() if array.element.is_float)
     if parameters > LARGEST_PARAMETERS:
@@ -51,7 +50,7 @@ def _ready(steps: tuple[Step, ...], latent_shape: tuple[int, ...]) -> Sampler | 
     try:
         return settled(steps, latent_shape)
     except WeightError as error:
-        return NotRebuilt(f"its values cannot be read: {error}")
+        return NotRebuilt(f"it cannot be run: {error}")
     except RuntimeError as error:
         # PyTorch's own word on shapes that do not go together.
         return NotRebuilt(f"its layers do not go together as they were read ({str(error).splitlines()[0]}); {WAY_OUT}")

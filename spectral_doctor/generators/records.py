@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,13 +51,15 @@ class Sampler:
     """A generator ready to run: latents (n, *latent_shape) → samples (n, …), and what was assumed about it.
 
     `uniform` latents are drawn from [-1, 1] instead of a standard Gaussian; `latents`, where there is one, draws
-    them as the recipe does: (count, seed) → latents.
+    them as the recipe does: (count, seed) → latents. `others` are the same generator under other guesses as usual,
+    by the name of the activation, where nothing in the file tells which is right.
     """
 
     forward: Forward
     why: str
     uniform: bool = False
     latents: Callable[[int, int], Tensor] | None = None
+    others: Mapping[str, Forward] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +85,12 @@ class Rebuilt:
 class SampleEvidence:
     """What samples x (n, …) of a generator show.
 
-    `spread` holds participation, deviation and Vendi score, and the energy distance where real samples were given;
-    `whitened` is the participation of the samples in coordinates in which the real ones have covariance 1.
+    `spread` holds participation, deviation and Vendi score, and where real samples were given the energy distance,
+    coverage and whitened participation.
     `duplicates` is the share of samples whose nearest neighbour is closer than 10⁻³ of the root mean square
     distance of two samples, and `constant` says that this distance is below 10⁻³ of their root mean square length.
-    `preview` are the first few samples.
+    `preview` are the first few samples. `participation_between` are the least and the most that the participation is
+    under the usual guesses of an activation that the file does not tell; None where it is told, or is the code's own.
     """
 
     spread: Spread
@@ -97,4 +100,4 @@ class SampleEvidence:
     latent_dim: int
     why: str
     preview: Floats | None = None
-    whitened: float | None = None
+    participation_between: tuple[float, float] | None = None

@@ -46,6 +46,11 @@ def stylegan2(network: Mapping[str, Array], parameters: int) -> Rebuilt | NotReb
     lacking = sorted(_expected(sides) - network.keys())
     if lacking:
         return NotRebuilt(f"a StyleGAN2 without '{lacking[0]}'; {WAY_OUT}")
+    noise = (f"synthesis.b{side}.conv1.noise_const" for side in sides)
+    if network["mapping.fc0.weight"].ndim != 2 or any(
+        network[name].shape != (side, side) for name, side in zip(noise, sides, strict=True)
+    ):
+        return NotRebuilt(f"a StyleGAN2 whose tensors have other shapes than their names say; {WAY_OUT}")
     latent = network["mapping.fc0.weight"].shape[1]
     why = "read as StyleGAN2, Gaussian latents, not truncated, the stored noise"
     return Rebuilt("StyleGAN2", (latent,), parameters, why, partial(_ready, dict(network), tuple(sides)))
@@ -73,7 +78,7 @@ def _ready(network: dict[str, Array], sides: tuple[int, ...]) -> Sampler | NotRe
             if array.element.is_float
         }
     except WeightError as error:
-        return NotRebuilt(f"its values cannot be read: {error}")
+        return NotRebuilt(f"it cannot be run: {error}")
     return Sampler(_Stylegan2(tensors, sides), "")
 
 

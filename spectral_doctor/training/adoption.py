@@ -15,7 +15,8 @@ from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.checkpoints.training_state import is_states_tree, main_file, read_state, state_path
 from spectral_doctor.errors import NoDiscriminator, UsageError, listed, printable
 from spectral_doctor.gan.recipes import Recipe
-from spectral_doctor.state_dicts.networks import find_discriminators, find_generator
+from spectral_doctor.generators.finding import siblings_of
+from spectral_doctor.state_dicts.networks import find_discriminators, find_generator, find_generators
 from spectral_doctor.state_dicts.optimizers import is_discriminators, optimizer_states
 from spectral_doctor.training.state import TrainingState
 
@@ -98,9 +99,8 @@ def _load_optimizer(optimizer: Optimizer, states: list[Tree]) -> bool:
 
 
 def _beside(path: Path) -> Mapping[str, Array] | None:
-    for old, new in (("netD", "netG"), ("discriminator", "generator"), ("Discriminator", "Generator"), ("D", "G")):
-        sibling = path.with_name(path.name.replace(old, new, 1))
-        if sibling != path and sibling.exists():
-            tree = open_path(sibling).tree
-            return find_generator(tree) or {key: value for key, value in tree.items() if isinstance(value, Array)}
+    for sibling in siblings_of(path):
+        found = find_generators(open_path(sibling).tree, sibling)
+        if found:
+            return next(iter(found.values()))
     return None

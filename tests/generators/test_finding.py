@@ -159,6 +159,10 @@ class Squared(nn.Module):
     def forward(self, latent):
         return self.two(self.one(latent) ** 2)
 
+class Failing(Squared):
+    def forward(self, latent):
+        raise ValueError("no such latent")
+
 nothing = 3
 
 def failing():
@@ -179,6 +183,8 @@ def test_a_factory_of_the_users_builds_what_no_name_tells(tmp_path: Path) -> Non
     latent = torch.randn(7, 3)
     with torch.no_grad():
         assert torch.equal(sampler.forward(latent), module(latent))
+    failing = by_factory(f"{tmp_path / 'mine.py'}:Failing", arrays_of(module))
+    assert witness(failing) == NotRebuilt("it does not run: ValueError: no such latent")
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,10 @@ def test_another_activation_than_the_assumed_one_differs() -> None:
     module = perceptron(nn.Tanh)
     network = arrays_of(module)
     assert gap(module, network, latents(16)) > 100 * TOLERANCE
-    assert ready(made_of(network)).why == (
+    sampler = ready(made_of(network))
+    assert sampler.others.keys() == {"leaky relu 0.2"}
+    assert ready(made_of(arrays_of(remembering(normed_perceptron(nn.ReLU), 16)))).others == {}
+    assert sampler.why == (
         "relu between layers, tanh at the end, Gaussian latents: assumed, for the file does not hold them and no batch "
         "norm remembers"
     )
@@ -203,6 +206,24 @@ def test_too_many_values_and_broken_ones_are_refused() -> None:
     network = arrays_of(perceptron())
     network["0.bias"].write(np.full(32, np.nan, np.float32))
     assert sample(made_of(network)) == NotRebuilt("its samples hold NaN or infinity")
+
+
+def test_a_small_file_cannot_fill_the_memory() -> None:
+    """Sixty convolutions of a few values, each doubling the sides, are refused before the memory is taken."""
+    parts = {f"conv{index}": nn.Conv2d(1, 1, 3) for index in range(60)}
+    network = arrays_of(nn.ModuleDict({"fc": nn.Linear(4, 16), **parts}))
+    found = made_of(network).ready()
+    assert found == NotRebuilt("it cannot be run: a map of 1 × 4096 × 4096 values is larger than is made here")
+
+
+def test_what_may_be_read_in_many_ways_is_refused_at_once() -> None:
+    """Sixty layers that fit either way round, and one at the end that does not, are tried once each."""
+    parts = {f"conv{index}": nn.Conv2d(8, 8, 3) for index in range(60)}
+    network = arrays_of(nn.ModuleDict({"fc": nn.Linear(4, 128), **parts, "last": nn.Conv2d(9, 1, 3)}))
+    assert rebuilt(network) == NotRebuilt(
+        "its layers form no chain: 'last' of shape (1, 9, 3, 3) does not follow 'conv59' of shape (8, 8, 3, 3); "
+        f"{WAY_OUT}"
+    )
 
 
 def test_rebuilding_imports_no_torch() -> None:

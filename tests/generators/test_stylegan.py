@@ -128,10 +128,14 @@ def test_stylegan2_makes_the_pictures_that_its_paper_describes() -> None:
             {"synthesis.b8.skip.weight": torch.zeros(6, 6, 1, 1)},
             "a StyleGAN2 of another architecture than the one with skips to the picture",
         ),
+        (
+            {"synthesis.b8.conv1.noise_const": torch.zeros(4, 4)},
+            "a StyleGAN2 whose tensors have other shapes than their names say",
+        ),
         ({"synthesis.b8.torgb.bias": None}, "a StyleGAN2 without 'synthesis.b8.torgb.bias'"),
         ({"synthesis.b4.const": None}, "a StyleGAN whose parts have other names than its authors gave them"),
     ],
-    ids=["StyleGAN3", "label", "residual", "torn", "other names"],
+    ids=["StyleGAN3", "label", "residual", "other shapes", "torn", "other names"],
 )
 def test_why_another_stylegan_is_not_rebuilt(change: dict[str, Tensor | None], reason: str) -> None:
     """The reason, and the way out."""
