@@ -428,6 +428,35 @@ def test_an_inferred_discriminator_never_fails(verb: str) -> None:
     assert CliRunner().invoke(app, every).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("statement", "level", "code"),
+    [
+        ("LOST", "lost", 1),
+        ("LOST", "collapsed", 0),
+        ("IN DOUBT", "lost", 0),
+        ("IN DOUBT", "doubt", 1),
+        ("LOST", "never", 0),
+    ],
+)
+def test_a_generator_alone_fails_by_its_modes(
+    statement: str, level: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no spectrum to judge; without `--witness` nothing was asked, and nothing could be examined."""
+    from spectral_doctor import witnessing
+    from spectral_doctor.diagnosis.records import ModesEstimate, ModesStatement, Tier
+    from spectral_doctor.diagnosis.witness import Witness
+
+    save(Path("g"), "netG.pt", small_generator())
+    modes = ModesEstimate(ModesStatement(statement), 0.5, Tier.ALONE, (), "")
+    lone = witnessing.LoneGenerator("g/netG.pt", modes, Witness(why="as said"), None)
+    monkeypatch.setattr(witnessing, "alone", lambda *_: (lone,))
+    result = CliRunner().invoke(app, ["inspect", "g", "--witness", "--fail-on", level])
+    assert result.exit_code == code
+    assert result.stdout.startswith(f"modes {statement} 0.50    a generator, no discriminator beside it\n")
+    silent = CliRunner().invoke(app, ["inspect", "g", "--fail-on", level])
+    assert silent.exit_code == ExitCode.NOTHING_EXAMINED
+
+
 @pytest.mark.parametrize("verb", [["inspect"], ["check"], ["watch", "--once"]], ids=lambda verb: verb[0])
 def test_a_pattern_says_where_the_step_stands(verb: list[str]) -> None:
     """With it the other number of the name is the step; one that is no pattern is a usage error."""

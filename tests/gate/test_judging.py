@@ -10,6 +10,8 @@ from torch import nn
 
 from spectral_doctor.arrays import live_arrays
 from spectral_doctor.diagnosis.records import Finding, FindingKind, ModesStatement, SpectrumState
+from spectral_doctor.diagnosis.rules import diagnose
+from spectral_doctor.diagnosis.witness import Witness
 from spectral_doctor.errors import NoCheckpoints, UnreadableCheckpoint
 from spectral_doctor.gate.coverage import coverage_of
 from spectral_doctor.gate.judging import judge, nothing_examined
@@ -19,9 +21,10 @@ from spectral_doctor.gate.settings import FailingSpectrum, FailOn, GateSettings
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import Certainty, LeftOut
 from spectral_doctor.state_dicts.matrices import collect_layers
+from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.examining import layer_spectra
 from tests.builders import layer_over_steps, series
-from tests.diagnosis.judging import judged
+from tests.diagnosis.judging import FIXED, judged
 from tests.gate.cases import SPECTRUM, TORN, UNDECIDED, WHY, collapsed, inspection_of, said
 
 
@@ -161,6 +164,30 @@ def test_a_discriminator_that_stands_still_is_told(still: int, codes: list[str])
     outcome = judge(inspection_of(judged(stopped)), GateSettings(ignore=frozenset({"SD203"})))
     assert [item.rule.code for item in outcome.problems if item.rule.code != "SD105"] == codes
     assert not any(item.fails for item in outcome.problems if item.rule.code == "SD104")
+
+
+@pytest.mark.parametrize(
+    ("witness", "codes"), [(Witness(constant=True, samples=768), ["SD105"]), (Witness(samples=768), []), (None, [])]
+)
+def test_a_generator_that_makes_one_sample_fires_the_rule_of_lost_modes(
+    witness: Witness | None, codes: list[str]
+) -> None:
+    """From testimony to a code that fails, beside a sound spectrum; a generator that was not heard fires none."""
+    trajectory = series(layer_over_steps("c1", [0.97, 0.98]))
+    heard = {} if witness is None else {100: witness}
+    outcome = judge(inspection_of(diagnose(trajectory, reference=FIXED, witnesses=heard)), GateSettings())
+    assert [item.rule.code for item in outcome.problems] == codes
+    assert outcome.fails is bool(codes)
+
+
+@pytest.mark.parametrize(("last", "codes"), [(3.0, ["SD105"]), (6.0, ["SD106"]), (10.0, [])])
+def test_modes_that_the_run_measured_fire_the_rules(last: float, codes: list[str]) -> None:
+    """Lost beyond doubt, in doubt, and kept: by the curve of the run's own samples."""
+    curve = MetricCurve("solid modes", (0, 100), (10.0, last), True, "the evaluation in the checkpoints", 10.0)
+    trajectory = series(layer_over_steps("c1", [0.97, 0.98]))
+    outcome = judge(inspection_of(diagnose(trajectory, reference=FIXED, curves=[curve])), GateSettings())
+    assert [item.rule.code for item in outcome.problems] == codes
+    assert outcome.fails is (codes == ["SD105"])
 
 
 def test_values_that_are_finite_again_are_a_warning() -> None:
