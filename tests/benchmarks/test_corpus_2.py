@@ -87,7 +87,7 @@ def test_a_change_of_label_is_counted_between_neighbours() -> None:
 
 
 def test_the_packed_corpus_is_what_its_seed_draws() -> None:
-    """At least 240 runs, half of them with spectral norm, every one with the settings of its index, 20 checkpoints apart."""
+    """At least 240 runs, half of them with spectral norm, every one with the settings of its index."""
     runs = read_corpus(PACKED)
     assert len(runs) >= 240
     assert sum(run["settings"]["spectral_norm"] for run in runs) == len(runs) / 2
