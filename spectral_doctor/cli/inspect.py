@@ -46,6 +46,7 @@ from spectral_doctor.gate.settings import FailOn
 
 if TYPE_CHECKING:
     from spectral_doctor.inspection import Inspection, Progress
+    from spectral_doctor.scaling.records import Options, Scale
     from spectral_doctor.veegan.records import Reconstruction
     from spectral_doctor.witnessing import LoneGenerator
 
@@ -82,41 +83,43 @@ def inspect(
     explain: Explain = False,
     no_cache: WithoutCache = False,
 ) -> None:
-    """Report the spectra of the discriminators found in PATH, with a verdict, its onset, and where to resume."""
+    """Report the discriminators found in PATH: their spectra, whether modes are lost, and where to resume."""
     with speaking_plainly():
         from spectral_doctor.cli import scale
         from spectral_doctor.cli.cache import cache_of
 
         paths = scale.named(paths)
         check_outputs(plot, html, paths)
-        wanted = scale.scale_of(workers, scheduler, shard, rows)
-        options = scale.options_of(discriminator, exclude)
+        levels = FailOn.read(fail_on)
+        wanted, options = scale.scale_of(workers, scheduler, shard, rows), scale.options_of(discriminator, exclude)
         if plan or shard is not None:
-            with progress_bar() as progress:
-                text = scale.planned(paths, wanted, options, report_format, progress) if plan else ""
-                note = "" if plan else scale.written(paths, wanted, options, progress)
-            sys.stdout.write(text)
-            typer.echo(note, err=True, nl=bool(note))
+            _plan_or_write(paths, wanted, options, report_format if plan else None)
             return
         asked = asked_for(witness, generator, data, None if reconstruct else recipe)
-        if not reconstruct and (assignments or (recipe and not asked.wanted)):
-            raise UsageError("--recipe goes with --reconstruct or --witness, --set with --reconstruct.")
+        _check_recipe(recipe, assignments, reconstruct, asked.wanted)
         with progress_bar() as progress:
             cache = None if no_cache else cache_of(os.environ)
             try:
                 inspection = scale.examined(paths, wanted, options, step_pattern, sensitive, progress, cache)
             except NothingToExamine as error:
-                _print_lone(asked.alone(paths, error))
+                _deliver_lone(asked.alone(paths, error), levels)
                 return
-            if reference is not None:
-                inspection = _held_against(inspection, reference)
-            inspection = asked.heard(inspection, progress)
+            inspection = asked.heard(_held_against(inspection, reference), progress)
         found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
         deliver(inspection, found, Presentation(report_format, explain, layers, plot, html))
-        levels = FailOn.read(fail_on)
-        missing = not levels.never and any(item.modes_missing for item in found.values())
-        if missing or fails(inspection, levels):
+        if fails(inspection, levels) or (not levels.never and any(item.modes_missing for item in found.values())):
             raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _plan_or_write(paths: list[str], wanted: Scale, options: Options, planned_as: ReportFormat | None) -> None:
+    """Print what an examination would read, in that format; without one, write the rows of a shard."""
+    from spectral_doctor.cli import scale
+
+    with progress_bar() as progress:
+        text = "" if planned_as is None else scale.planned(paths, wanted, options, planned_as, progress)
+        note = scale.written(paths, wanted, options, progress) if planned_as is None else ""
+    sys.stdout.write(text)
+    typer.echo(note, err=True, nl=bool(note))
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,14 @@ def deliver(inspection: Inspection, found: Mapping[str, Reconstruction], wished:
         _write_html(inspection, wished.html)
 
 
-def _held_against(inspection: Inspection, file: Path) -> Inspection:
+def _check_recipe(recipe: str | None, assignments: list[str] | None, reconstruct: bool, witness: bool) -> None:
+    if not reconstruct and (assignments or (recipe and not witness)):
+        raise UsageError("--recipe goes with --reconstruct or --witness, --set with --reconstruct.")
+
+
+def _held_against(inspection: Inspection, file: Path | None) -> Inspection:
+    if file is None:
+        return inspection
     from spectral_doctor.diagnosis.reference import Reference
     from spectral_doctor.inspection import held_against
 
@@ -191,11 +201,13 @@ def _print_report(inspection: Inspection, found: Mapping[str, Reconstruction], w
         sys.stdout.write("\n" + render_reconstructions(found, width=width) + "\n")
 
 
-def _print_lone(found: tuple[LoneGenerator, ...]) -> None:
+def _deliver_lone(found: tuple[LoneGenerator, ...], fail_on: FailOn) -> None:
     from spectral_doctor.report.lone import render_lone
 
     width, color = _terminal()
     sys.stdout.write(render_lone(found, width=width, color=color))
+    if any(fail_on.lost(item.modes.statement) for item in found):
+        raise typer.Exit(ExitCode.FINDINGS)
 
 
 def _terminal() -> tuple[int, bool]:

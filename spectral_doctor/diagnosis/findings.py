@@ -1,4 +1,4 @@
-"""What is found beside the verdict: not finite, exploding, unchanged, zero; compensated, clipped."""
+"""What is found beside the statements: not finite, exploding, unchanged, zero; compensated, clipped."""
 
 from __future__ import annotations
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from spectral_doctor.diagnosis.reference import Range
 from spectral_doctor.diagnosis.witness import Witness
 from spectral_doctor.records import CheckpointRef
-from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
+
+if TYPE_CHECKING:
+    from spectral_doctor.trajectory.curves import MetricCurve
 
 
 class SpectrumState(Enum):
@@ -249,9 +252,13 @@ class Diagnosis:
     @property
     def words(self) -> str:
         """Both statements in one line: `COLLAPSED spectrum · modes LOST (0.93)`."""
+        return self.words_since("")
+
+    def words_since(self, since: str) -> str:
+        """The same with a word on since when the spectrum is so: `COLLAPSED spectrum since step 300 · modes LOST`."""
         told = self.modes.statement is not ModesStatement.NOT_KNOWN and self.modes.probability is not None
         chance = f" ({self.modes.probability:.2f})" if told else ""
-        return f"{self.spectrum.value} spectrum · modes {self.modes.statement.value}{chance}"
+        return f"{self.spectrum.value} spectrum{since} · modes {self.modes.statement.value}{chance}"
 
     @property
     def probability(self) -> float | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from spectral_doctor.evaluation.spread import Spread
+if TYPE_CHECKING:
+    from spectral_doctor.evaluation.spread import Spread
 
 # Below, all samples are nearly one.
 _LEAST = -3.0

@@ -14,7 +14,7 @@ from spectral_doctor.gate.rules import RULES, Level, matching, rule_named
 from spectral_doctor.records import is_remote
 
 if TYPE_CHECKING:
-    from spectral_doctor.diagnosis.records import Diagnosis
+    from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement
 
 PREFIX = "SPECTRAL_DOCTOR_"
 # Variables of that prefix that are no settings of a check.
@@ -53,20 +53,22 @@ class FailOn:
         """Whether a diagnosis fails; weights that are not finite or exploded at the last checkpoint always do."""
         if self.never:
             return False
-        from spectral_doctor.diagnosis.records import ModesStatement, SpectrumState
+        from spectral_doctor.diagnosis.records import SpectrumState
 
-        state, modes = diagnosis.spectrum, diagnosis.modes.statement
         sunk = {
             FailingSpectrum.NEVER: (),
             FailingSpectrum.COLLAPSED: (SpectrumState.COLLAPSED,),
             FailingSpectrum.DECLINING: (SpectrumState.COLLAPSED, SpectrumState.DECLINING),
         }[self.spectrum]
-        lost = {
-            FailingModes.NEVER: (),
-            FailingModes.LOST: (ModesStatement.LOST,),
-            FailingModes.DOUBT: (ModesStatement.LOST, ModesStatement.IN_DOUBT),
-        }[self.modes]
-        return state in (*sunk, SpectrumState.NON_FINITE, SpectrumState.EXPLODED) or modes in lost
+        broken = (*sunk, SpectrumState.NON_FINITE, SpectrumState.EXPLODED)
+        return diagnosis.spectrum in broken or self.lost(diagnosis.modes.statement)
+
+    def lost(self, statement: ModesStatement) -> bool:
+        """Whether a statement about modes fails."""
+        from spectral_doctor.diagnosis.records import ModesStatement
+
+        doubt = self.modes is FailingModes.DOUBT and statement is ModesStatement.IN_DOUBT
+        return doubt or (self.modes is not FailingModes.NEVER and statement is ModesStatement.LOST)
 
     @classmethod
     def read(cls, text: object, label: str = "--fail-on") -> FailOn:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def render_json(inspection: Inspection, found: Mapping[str, Reconstruction] | None = None) -> str:
-    """Return the whole inspection as JSON text: complete spectra, statistics, verdicts, and what was left out.
+    """Return the whole inspection as JSON text: complete spectra, statistics, statements, and what was left out.
 
     `found` is what inverting the generators showed, by checkpoint.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
 from spectral_doctor.errors import printable
@@ -10,6 +11,8 @@ from spectral_doctor.report.colors import LAYER_COLORS, painted
 from spectral_doctor.report.listing import FORMS, layer_rows
 from spectral_doctor.report.sparkline import sparkline
 
+_INDENT = "  "
+_LEAST_NAME = 10
 _TREND_WIDTH = 8
 _HEADS = ("layer", "matrix", "norm", "σ1", "σk/σ1", "healthy", "deficit", "trend", "layer is")
 _LEFT = (0, 2, 7, 8)
@@ -27,12 +30,28 @@ def layer_table(diagnosis: Diagnosis, width: int, color: bool, most: int | None 
     if not cells:
         return title
     widths = [max(len(row[column]) for row in [_HEADS, *cells]) for column in range(len(_HEADS))]
-    widths[0] = min(widths[0], max(12, width - 2 - sum(widths[1:]) - 2 * (len(widths) - 1)))
-    lines = [*title, _line(_HEADS, widths)]
-    for (finding, _), row in zip(rows, cells, strict=True):
-        row[0] = shortened(row[0], widths[0])
-        lines.append(painted(_line(row, widths), len(row[-1]), LAYER_COLORS.get(finding.state), color))
+    gap = 2 if _room(widths, width, 2) >= min(widths[0], _LEAST_NAME) else 1
+    widths[0] = min(widths[0], max(_LEAST_NAME, _room(widths, width, gap)))
+    lines = [*title, _line(_HEADS, widths, gap)]
+    names = shortened_apart([row[0] for row in cells], widths[0])
+    for (finding, _), row, name in zip(rows, cells, names, strict=True):
+        row[0] = name
+        lines.append(painted(_line(row, widths, gap), len(row[-1]), LAYER_COLORS.get(finding.state), color))
     return lines
+
+
+def _room(widths: Sequence[int], width: int, gap: int) -> int:
+    """What is left for the names."""
+    return width - len(_INDENT) - sum(widths[1:]) - gap * (len(widths) - 1)
+
+
+def shortened_apart(names: Sequence[str], width: int) -> list[str]:
+    """Names cut in the middle; where two would become one, what all begin with is left out first."""
+    cut = [shortened(name, width) for name in names]
+    if len(set(cut)) == len(set(names)):
+        return cut
+    common = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
+    return [shortened(f"…{name[common:]}", width) for name in names]
 
 
 def shortened(name: str, width: int) -> str:
@@ -49,12 +68,12 @@ def _height(finding: LayerFinding) -> float:
     return -1.0 if value is None or finding.reference is None else value - finding.reference.low
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], gap: int) -> str:
     cells = [
         cell.ljust(width) if column in _LEFT else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
-    return "  " + "  ".join(cells).rstrip()
+    return _INDENT + (" " * gap).join(cells).rstrip()
 
 
 def _cells(finding: LayerFinding, name: str) -> list[str]:

@@ -43,13 +43,13 @@ def statements(diagnosis: Diagnosis, width: int, color: bool, explain: bool) -> 
     return lines
 
 
-def headline(diagnosis: Diagnosis, color: bool = False) -> str:
-    """Both statements in one line, in colour where asked for."""
+def headline(diagnosis: Diagnosis, color: bool = False, since: str = "") -> str:
+    """Both statements in one line, in colour where asked for; `since` says since when the spectrum is so."""
     spectrum, modes = diagnosis.spectrum, diagnosis.modes
     told = modes.statement is not ModesStatement.NOT_KNOWN and modes.probability is not None
     chance = f" {modes.probability:.2f}" if told else ""
     return (
-        f"{colored(spectrum.value, SPECTRUM_COLORS[spectrum], color)} spectrum · "
+        f"{colored(spectrum.value, SPECTRUM_COLORS[spectrum], color)} spectrum{since} · "
         f"modes {colored(modes.statement.value, MODES_COLORS[modes.statement], color)}{chance}"
     )
 
@@ -81,10 +81,7 @@ def _rows(diagnosis: Diagnosis, explain: bool) -> Iterator[tuple[str, str]]:
     if diagnosis.spectrum not in (SpectrumState.SOUND, SpectrumState.COLLAPSED, SpectrumState.DECLINING):
         yield "spectrum", spectrum_sentence(diagnosis).partition(": ")[2].rstrip(".")
     for event in diagnosis.events:
-        if event.first == event.last or event.last == event.first:
-            yield event.kind.value, f"{unit} {event.first}  {printable(event.sentence)}"
-        else:
-            yield event.kind.value, f"{unit} {event.first}–{event.last}  {printable(event.sentence)}"
+        yield event.kind.value, f"{unit} {event.first}–{event.last}  {printable(event.sentence)}"
     for finding in diagnosis.findings:
         yield finding.kind.value.lower(), printable(finding.sentence)
     if diagnosis.witness is not None:

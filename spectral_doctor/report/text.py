@@ -58,7 +58,7 @@ def _overview(diagnoses: Sequence[Diagnosis], color: bool) -> Iterator[str]:
     for diagnosis in diagnoses:
         since = "" if diagnosis.onset is None else f" since {diagnosis.trajectory.step_unit} {diagnosis.onset}"
         faults = "".join(f", {finding.kind.value}" for finding in diagnosis.findings)
-        yield f"- {headline(diagnosis, color)}{since}{faults}  {printable(diagnosis.trajectory.discriminator)}"
+        yield f"- {headline(diagnosis, color, since)}{faults}  {printable(diagnosis.trajectory.discriminator)}"
 
 
 def _next(inspection: Inspection, explain: bool, layers: bool) -> str:
@@ -119,5 +119,12 @@ def _wrapped(lines: Sequence[str], width: int) -> list[str]:
     return [
         part
         for line in lines
-        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
+        for part in textwrap.wrap(
+            line,
+            width,
+            subsequent_indent="  " if line.startswith("- ") else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        or [""]
     ]

@@ -12,7 +12,7 @@ from spectral_doctor.gate.baseline import compared, read_baseline, render_baseli
 from spectral_doctor.gate.judging import judge, nothing_examined
 from spectral_doctor.gate.records import CheckOutcome, Key
 from spectral_doctor.gate.settings import GateSettings
-from tests.gate.cases import TORN, collapsed, inspection_of, with_state
+from tests.gate.cases import TORN, collapsed, inspection_of, said
 
 COLLAPSE, NAN, STILL = Key("SD101", "netD", ""), Key("SD201", "netD", "body.c2"), Key("SD203", "netD", "head")
 
@@ -39,10 +39,10 @@ def test_known_problems_do_not_fail_and_new_ones_do() -> None:
 
 def test_a_worse_state_is_new() -> None:
     """A decline that is known does not excuse a collapse."""
-    declining = judge(inspection_of(with_state(SpectrumState.DECLINING)), GateSettings())
+    declining = judge(inspection_of(said(SpectrumState.DECLINING)), GateSettings())
     known = updated(compared(declining, frozenset()))
     assert known == {Key("SD102", "netD", "")}
-    worse = compared(judge(inspection_of(with_state(SpectrumState.COLLAPSED)), GateSettings()), known)
+    worse = compared(judge(inspection_of(said(SpectrumState.COLLAPSED)), GateSettings()), known)
     assert worse.fails
     assert worse.fixed == (Key("SD102", "netD", ""),)
 

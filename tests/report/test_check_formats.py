@@ -21,7 +21,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as SarifLog
 
-from spectral_doctor.diagnosis.records import Advice, SpectrumState
+from spectral_doctor.diagnosis.records import ModesStatement
 from spectral_doctor.errors import NoCheckpoints
 from spectral_doctor.gate.baseline import compared
 from spectral_doctor.gate.judging import judge, nothing_examined
@@ -31,7 +31,7 @@ from spectral_doctor.gate.settings import GateSettings
 from spectral_doctor.records import CheckpointRef, Failure, RemotePath, SkippedLayer, SkipReason
 from spectral_doctor.report.formats import RENDERERS
 from tests.builders import layer_over_steps, series
-from tests.gate.cases import TORN, collapsed, inspection_of, with_state
+from tests.gate.cases import TORN, collapsed, inspection_of, said
 
 GOLDEN = Path(__file__).parent / "golden"
 ENDINGS = {
@@ -49,7 +49,7 @@ HOSTILE = "\x1b[31m::error::x\n::warning::<b>|`@you`%0A,=1\udc80"
 
 def outcome(*, baseline: bool = False) -> CheckOutcome:
     """A collapsed and a healthy discriminator and a torn file; with a baseline that has the collapse and a zero."""
-    inspection = inspection_of(collapsed(), with_state(SpectrumState.SOUND, "netD2"), failures=(TORN,))
+    inspection = inspection_of(collapsed(), said(name="netD2"), failures=(TORN,))
     result = judge(inspection, GateSettings(level={"SD112": Level.WARN}), "/work")
     keys = frozenset({Key("SD101", "netD", ""), Key("SD204", "netD", "head"), Key("SD101", "netD3", "")})
     return compared(result, keys) if baseline else result
@@ -57,7 +57,7 @@ def outcome(*, baseline: bool = False) -> CheckOutcome:
 
 def healthy() -> CheckOutcome:
     """Nothing to say."""
-    return judge(inspection_of(with_state(SpectrumState.SOUND)), GateSettings(), "/work")
+    return judge(inspection_of(said()), GateSettings(), "/work")
 
 
 def nothing() -> CheckOutcome:
@@ -79,8 +79,13 @@ def hostile() -> CheckOutcome:
     pairs = zip(diagnosis.layers, layers, strict=True)
     named = tuple(replace(item, trajectory=layer) for item, layer in pairs)
     place = CheckpointRef(Path(HOSTILE))
-    diagnosis = replace(diagnosis, trajectory=trajectory, findings=findings, layers=named)
-    diagnosis = replace(diagnosis, advice=Advice(place, 1, HOSTILE))
+    diagnosis = replace(
+        diagnosis,
+        trajectory=trajectory,
+        findings=findings,
+        layers=named,
+        advice=replace(diagnosis.advice, checkpoint=place),
+    )
     return judge(
         inspection_of(diagnosis, failures=(Failure(HOSTILE, HOSTILE),)), GateSettings(select=frozenset(RULES)), "/work"
     )
@@ -182,7 +187,7 @@ def test_a_checkpoint_in_a_bucket_keeps_its_url() -> None:
 def test_files_refused_for_one_reason_are_one_annotation() -> None:
     """In the formats for people; in those for machines each file stays an entry of its own."""
     failures = tuple(Failure(f"{index}.pt", "cannot be read: it is empty.") for index in range(9))
-    result = judge(inspection_of(with_state(SpectrumState.SOUND), failures=failures), GateSettings(), "/work")
+    result = judge(inspection_of(said(), failures=failures), GateSettings(), "/work")
     names = "'0.pt', '1.pt', '2.pt', '3.pt', '4.pt', '5.pt' and 3 more"
     line = f"SD302 file not read: 9 files: {names}: cannot be read: it is empty."
     assert f"warn  {line}" in RENDERERS["text"](result).splitlines()
@@ -219,8 +224,13 @@ def test_junit_has_a_case_for_every_rule_and_layer() -> None:
     assert netd["SD201 weights not finite body.c2"].result[0].message == "1 value is NaN or infinite at step 400."
     assert netd["SD201 weights not finite body.c1"].result == []
     assert netd["SD203 layer unchanged head"].system_out == "warning: unchanged since step 200."
-    assert netd["SD101 spectrum collapsed"].result[0].message.startswith("in the baseline: The spectrum is")
+    assert netd["SD101 spectrum collapsed"].result[0].message.startswith("in the baseline: The spectrum is COLLAPSED")
     assert netd["SD112 layer fallen head"].result[0].message == "not judged: unchanged"
+    for name in ("SD105 modes lost", "SD106 modes in doubt"):
+        assert netd[name].result[0].message == "not known: it is not asked here"
+    asked = judge(inspection_of(said(modes=ModesStatement.KEPT)), GateSettings(), "/work")
+    (suite, _) = junitparser.JUnitXml.fromstring(RENDERERS["junit"](asked).encode())
+    assert {case.name: case.result for case in suite}["SD105 modes lost"] == []
     assert netd["examined odd.weight"].result[0].message == "not examined: a meta tensor"
     assert netd["examined body.c2"].result[0].message == "nothing to examine: excluded by --exclude"
 
@@ -228,7 +238,7 @@ def test_junit_has_a_case_for_every_rule_and_layer() -> None:
 def test_gitlab_entries_are_complete_and_their_fingerprints_unique() -> None:
     """The five entries that GitLab asks for; two groups of one convolution are one entry."""
     layers = [layer_over_steps(f"c1[group {index}/2]", [0.9, None]) for index in (1, 2)]
-    diagnosis = replace(with_state(SpectrumState.SOUND), trajectory=series(*layers))
+    diagnosis = replace(said(), trajectory=series(*layers))
     diagnosis = replace(
         diagnosis,
         layers=tuple(replace(diagnosis.layers[0], trajectory=layer) for layer in layers),
@@ -239,7 +249,7 @@ def test_gitlab_entries_are_complete_and_their_fingerprints_unique() -> None:
     groups = judge(inspection_of(diagnosis), GateSettings(), "/work")
     assert len(groups.problems) == 2
     torn = judge(
-        inspection_of(with_state(SpectrumState.SOUND), failures=(Failure("a", "torn"), Failure("b", "torn"))),
+        inspection_of(said(), failures=(Failure("a", "torn"), Failure("b", "torn"))),
         GateSettings(),
         "/work",
     )

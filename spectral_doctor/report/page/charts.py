@@ -34,7 +34,7 @@ def shared_axis(trajectory: SpectralTrajectory, curves: Sequence[MetricCurve]) -
 
 
 def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
-    """σk/σ1 of every judged layer, the best of them in bold, the collapse threshold and the onset."""
+    """σk/σ1 of every judged layer, the best of them in bold, the probability that modes are lost, and the onset."""
     trajectory = diagnosis.trajectory
     best = [state.best_plateau for state in diagnosis.states]
     judged = [item for item in diagnosis.layers if item.state is not None]

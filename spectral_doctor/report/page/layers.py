@@ -34,7 +34,7 @@ class LayerView:
         plateau, deficit = self.finding.plateau[-1], self.finding.deficit
         return {
             "data_name": printable(self.name),
-            "data_verdict": mark(self.finding.state)[0],
+            "data_state": mark(self.finding.state)[0],
             "data_order": self.order,
             "data_plateau": f"{-1.0 if plateau is None else plateau:.6f}",
             "data_deficit": f"{2.0 if deficit is None else deficit:.6f}",
@@ -106,6 +106,7 @@ def _facts(view: LayerView) -> Markup:
     rows, columns = identity.matrix_shape
     facts = [
         ("σk/σ1", "NaN/Inf" if plateau is None else f"{plateau:.2f}" if finding.plateau_index > 1 else "–"),
+        ("healthy", _healthy(finding)),
         ("k", str(finding.plateau_index)),
         (
             "deficit",
@@ -116,6 +117,12 @@ def _facts(view: LayerView) -> Markup:
         ("norm", FORMS.get(identity.form, identity.form)),
     ]
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts), class_="facts")
+
+
+def _healthy(finding: LayerFinding) -> str:
+    if finding.state is None or finding.reference is None:
+        return "–"
+    return f"{finding.reference.low:.2f}–{finding.reference.high:.2f}"
 
 
 def _numbers(view: LayerView, diagnosis: Diagnosis) -> Markup:

@@ -1,4 +1,4 @@
-"""One discriminator: the verdict and what to do about it, the courses over the steps, and its layers."""
+"""One discriminator: both statements and what to do about them, the courses over the steps, and its layers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def series_section(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: 
     views = layer_views(diagnosis, prefix)
     return tag(
         "article",
-        _verdict(diagnosis, curves, prefix),
+        _statements(diagnosis, curves, prefix),
         _findings(diagnosis),
         _courses(diagnosis, curves, prefix),
         _layers(diagnosis, views, prefix),
@@ -48,7 +48,7 @@ def series_section(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: 
     )
 
 
-def _verdict(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -> Markup:
+def _statements(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -> Markup:
     """What a reader wants first: both statements, since when, and where to go back to."""
     trajectory = diagnosis.trajectory
     class_, sign = mark(diagnosis.spectrum)
@@ -58,7 +58,7 @@ def _verdict(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
             "span",
             tag("span", sign, aria_hidden="true"),
             f" {diagnosis.spectrum.value} spectrum · modes {diagnosis.modes.statement.value}",
-            class_="verdict",
+            class_="statements",
         ),
         tag("span", " for ", class_="unseen"),
         tag("span", trajectory.discriminator, class_="code whose"),
@@ -83,7 +83,11 @@ def _answers(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     last, probability = diagnosis.states[-1].best_plateau, diagnosis.probability
     answers = [
         ("Since", when, tag("p", known)),
-        ("Go back to" if diagnosis.onset is not None else "Build on", where, joined([path, tag("p", why)])),
+        (
+            "Build on" if diagnosis.advice.step == diagnosis.trajectory.steps[-1] else "Go back to",
+            where,
+            joined([path, tag("p", why)]),
+        ),
         (
             "Probability that modes are lost",
             "–" if probability is None else f"{probability:.2f}",

@@ -137,7 +137,7 @@ def test_it_renders_without_a_request_or_a_complaint(browser: Browser, sample: P
         assert curve["width"] > 900
 
 
-def test_filter_by_name_and_verdict(browser: Browser, sample: Path, inspection: Inspection) -> None:
+def test_filter_by_name_and_state(browser: Browser, sample: Path, inspection: Inspection) -> None:
     """Cards and heat map show the same layers, and their number is announced."""
     others = [item.layer for item in inspection.diagnoses[0].layers if item.state is not LayerState.FALLEN]
     box = f"fallen ({11 - len(others)})"
