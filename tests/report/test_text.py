@@ -128,7 +128,7 @@ def test_every_line_fits_and_nothing_is_cut_but_names(width: int, explain: bool)
     assert all(len(line) <= width or len(line.split()) == 1 for line in text.splitlines())
     rows = [line for line in text.splitlines() if line.endswith("not finite")]
     assert len(rows) == 5
-    assert all(re.search(r" 64×576 +SN +NaN/Inf +0\.50–1\.00 +█[▄▅]× +not finite$", row) for row in rows)
+    assert all(re.search(r" 64×576 +SN +NaN/Inf +0\.60–1\.00 +█[▄▅]× +not finite$", row) for row in rows)
     whole = [name for name in names if any(row.startswith(f"  {name}  ") for row in rows)]
     assert whole == (names if width == 200 else [])
 
