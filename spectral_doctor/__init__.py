@@ -12,7 +12,7 @@ from spectral_doctor.version import __version__
 
 if TYPE_CHECKING:
     from spectral_doctor.compensation import DynamicCompensation, StaticCompensation, compensate
-    from spectral_doctor.diagnosis.records import Diagnosis, Thresholds, Verdict
+    from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement, SpectrumState, Thresholds
     from spectral_doctor.diagnosis.rules import diagnose
     from spectral_doctor.errors import DoctorError
     from spectral_doctor.evaluation import Evaluation, coverage_and_density
@@ -56,7 +56,8 @@ _HOMES = {
     "Spectrum": "records",
     "StaticCompensation": "compensation",
     "Thresholds": "diagnosis.records",
-    "Verdict": "diagnosis.records",
+    "ModesStatement": "diagnosis.records",
+    "SpectrumState": "diagnosis.records",
     "compensate": "compensation",
     "coverage_and_density": "evaluation",
     "diagnose": "diagnosis.rules",
@@ -83,6 +84,7 @@ __all__ = [
     "LayerTrajectory",
     "LayerWeight",
     "LeftOut",
+    "ModesStatement",
     "Recipe",
     "Reconstruction",
     "Settings",
@@ -91,9 +93,9 @@ __all__ = [
     "SpectralRegularizer",
     "SpectralTrajectory",
     "Spectrum",
+    "SpectrumState",
     "StaticCompensation",
     "Thresholds",
-    "Verdict",
     "__version__",
     "compensate",
     "coverage_and_density",

@@ -12,7 +12,9 @@ from pathlib import Path
 from spectral_doctor.checkpoints.discovery import find_candidates
 from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.checkpoints.runs import step_pattern
+from spectral_doctor.checkpoints.training_state import is_training_states
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
+from spectral_doctor.diagnosis.reference import Reference
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import (
     CheckpointError,
@@ -28,6 +30,7 @@ from spectral_doctor.state_dicts.loading import load_checkpoint
 from spectral_doctor.threads import Crew, crew
 from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.trajectory.cached_outcome import Outcome
+from spectral_doctor.trajectory.curves import read_curves
 from spectral_doctor.trajectory.examining import begin
 from spectral_doctor.trajectory.file_states import KnownFormats
 from spectral_doctor.trajectory.history import read_history
@@ -60,14 +63,16 @@ def inspect_paths(
     exclude: Sequence[str] = (),
     step: str | re.Pattern[str] | None = None,
     thresholds: Thresholds | None = None,
+    reference: Reference | None = None,
     progress: Progress | None = None,
     cache: SpectraCache | None = None,
 ) -> Inspection:
     """Examine files, folders and patterns (one, or several), and diagnose every discriminator's series found in them.
 
     One layer a core is in memory at a time. `step` is a regular expression whose first group is the step in a path,
-    where names alone do not tell. `progress(done, total, name)` is called before each file. With a `cache`, what was
-    examined before is not decomposed again.
+    where names alone do not tell, `reference` what layers are held against in place of the shipped ranges.
+    `progress(done, total, name)` is called before each file. With a `cache`, what was examined before is not decomposed
+    again.
 
     Raises `UsageError` (a missing path, a `discriminator` key no file has, a `step` without a group),
     `CheckpointError` where every file is unreadable or refused, and `NothingToExamine`.
@@ -80,7 +85,15 @@ def inspect_paths(
     files += [examine_history(history) for history in candidates.histories]
     if formats is not None:
         formats.keep()
-    return concluded(given, candidates.left_out, candidates.failures, files, step=pattern, thresholds=thresholds)
+    return concluded(
+        given,
+        candidates.left_out,
+        candidates.failures,
+        files,
+        step=pattern,
+        thresholds=thresholds,
+        reference=reference,
+    )
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,7 @@ def concluded(
     *,
     step: re.Pattern[str] | None = None,
     thresholds: Thresholds | None = None,
+    reference: Reference | None = None,
 ) -> Inspection:
     """Diagnose what the files gave, in their order; `left_out` and `failures` are what was no checkpoint to open.
 
@@ -126,10 +140,13 @@ def concluded(
     beside = [*left_out, *(item for file in files for item in file.left_out)]
     errors = [*failures, *((file.name, file.error) for file in files if file.error is not None)]
     errors += [_without_layers(item) for item in examinations if not item.layers]
+    ours = is_training_states(item.name.rpartition(": ")[2] for item in beside)
     if not series:
         raise _worst([error for _, error in errors]) or no_checkpoints(paths, beside)
     return Inspection(
-        diagnoses=tuple(diagnose(item, thresholds) for item in series),
+        diagnoses=tuple(
+            diagnose(item, thresholds, reference=reference, curves=read_curves(item, ours)) for item in series
+        ),
         left_out=(*beside, *(_as_left_out(name, error) for name, error in errors if _is_quiet(error))),
         failures=tuple(failure_of(error) for _, error in errors if not _is_quiet(error)),
     )
@@ -188,6 +205,15 @@ def no_checkpoints(paths: Sequence[Path | str], left_out: Sequence[LeftOut]) -> 
     """The error that says what lies there in place of a checkpoint: by format what may hold weights, and the rest."""
     unread = Counter(item.format_name for item in left_out if item.format_name)
     return NoCheckpoints(paths, len(left_out) - unread.total(), unread)
+
+
+def held_against(inspection: Inspection, reference: Reference) -> Inspection:
+    """The same examinations, their layers held against other reference ranges."""
+    diagnoses = tuple(
+        diagnose(item.trajectory, item.thresholds, reference=reference, curves=item.curves)
+        for item in inspection.diagnoses
+    )
+    return replace(inspection, diagnoses=diagnoses)
 
 
 def failure_of(error: DoctorError) -> Failure:

@@ -59,7 +59,7 @@ class SpectralDoctor(Callback):  # type: ignore[misc]
 
     @property
     def diagnosis(self) -> Diagnosis:
-        """The verdict on what was observed so far; raises `UsageError` before the first observation."""
+        """The statements on what was observed so far; raises `UsageError` before the first observation."""
         if self.monitor is None or not self.monitor.steps:
             raise UsageError("nothing has been observed yet: the diagnosis is there after the first batch.")
         return diagnose(self.monitor.trajectory)

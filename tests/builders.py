@@ -104,6 +104,17 @@ def small_discriminator(seed: int = 0) -> dict[str, Tensor]:
     }
 
 
+def sound_discriminator(seed: int = 0) -> dict[str, Tensor]:
+    """The same discriminator with nearly flat spectra, as training leaves them and no initialisation does."""
+    tensors = small_discriminator(seed)
+    for name, tensor in tensors.items():
+        if tensor.ndim == 4:
+            left, values, right = torch.linalg.svd(tensor.flatten(1), full_matrices=False)
+            flat = torch.linspace(1.0, 0.9 - 0.001 * seed, len(values))
+            tensors[name] = (left @ torch.diag(flat) @ right).reshape(tensor.shape)
+    return tensors
+
+
 def small_generator(seed: int = 0) -> dict[str, Tensor]:
     """The state dict of a small generator with three output channels."""
     random = torch.Generator().manual_seed(seed)

@@ -87,7 +87,7 @@ def test_the_action_fails_a_bad_run_and_writes_its_reports_all_the_same(reposito
     result, outputs = run_action(repository, paths="good\nbad\n")
     assert result.returncode == 1
     assert outputs["exit-code"] == "1"
-    assert result.stdout.startswith("::error title=SD101 discriminator collapsed,file=bad/netD_1.pth::netD (bad): ")
+    assert result.stdout.startswith("::error title=SD101 spectrum collapsed,file=bad/netD_1.pth::netD (bad): ")
     (found,) = json.loads((repository / "spectral-doctor.sarif").read_text())["runs"][0]["results"]
     assert found["ruleId"] == "SD101"
 
@@ -153,7 +153,7 @@ def test_the_hook_checks_the_histories_that_are_tracked(repository: Path) -> Non
     assert failing.returncode == 1, failing.stdout + failing.stderr
     assert "spectral-doctor..." in failing.stdout
     assert "- exit code: 1" in failing.stdout
-    assert "fail  SD101 discriminator collapsed: netD: " in failing.stdout
+    assert "fail  SD101 spectrum collapsed: netD: " in failing.stdout
     (repository / "spectral-history-bad.json").unlink()
     passing = pre_commit(repository, "spectral-doctor")
     assert passing.returncode == 0, passing.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import save, small_discriminator, small_generator
+from tests.builders import save, small_generator, sound_discriminator
 from tests.cli.test_check import collapsed, healthy
 from tests.cli.test_inspect import as_spectral_norm, torn
 
@@ -59,7 +59,7 @@ def test_a_discriminator_is_a_test(project: Path) -> None:
     assert any("::netD (good) PASSED" in line for line in lines)
     assert any("::netD (bad) FAILED" in line for line in lines)
     assert any("::files PASSED" in line for line in lines)
-    assert any(line.startswith("SD101 discriminator collapsed: netD (bad): ") for line in lines)
+    assert any(line.startswith("SD101 spectrum collapsed: netD (bad): ") for line in lines)
     assert "Traceback" not in result.stdout
     assert "1 failed, 3 passed" in lines[-1]
 
@@ -101,7 +101,7 @@ def test_nothing_examined_is_a_failure(project: Path) -> None:
 
 def test_warnings_are_shown_and_do_not_fail(project: Path) -> None:
     """A torn file beside a good one."""
-    save(project / "good", "netD_5.pth", as_spectral_norm(small_discriminator()))
+    save(project / "good", "netD_5.pth", as_spectral_norm(sound_discriminator(1)))
     torn(project / "good")
     result = run(project, "--spectral-doctor", "good", "-rA")
     assert result.returncode == 0

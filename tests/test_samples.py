@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from spectral_doctor.diagnosis.records import Verdict
+from spectral_doctor.evaluation import Course, Evaluation, Outcome, course, outcomes
 from spectral_doctor.inspection import inspect_paths
 from spectral_doctor.training.state import TrainingState
 
@@ -38,7 +39,7 @@ def test_a_sample_can_be_resumed_from_its_own_words(name: str) -> None:
     from spectral_doctor.cli.train import recipe_named
 
     last = states(name)[-1]
-    assert last["recipe"] == "stacked-glyphs"
+    assert last["recipe"] == "glyphs-resnet"
     recipe = recipe_named(last["recipe"], [f"{key}={value}" for key, value in last["settings"].items()])
     state = TrainingState.fresh(recipe, int(last["seed"]), name=last["recipe"])
     state.restore(last)
@@ -50,7 +51,7 @@ def test_a_sample_can_be_resumed_from_its_own_words(name: str) -> None:
 def test_readme_has_the_command_that_trained_it(name: str) -> None:
     """Its settings and seed are those in the sample's states."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(rf"^\$ (.*train stacked-glyphs -o runs/{name} .*)$", readme, re.MULTILINE)
+    (command,) = re.findall(rf"^\$ (.*train glyphs-resnet -o runs/{name} .*)$", readme, re.MULTILINE)
     words = shlex.split(command)
     first = states(name)[0]
     assert int(words[words.index("--seed") + 1]) == first["seed"]
@@ -59,30 +60,47 @@ def test_readme_has_the_command_that_trained_it(name: str) -> None:
     assert {key: str(first["settings"][key]) for key in given} == given
 
 
-@pytest.mark.parametrize(("name", "verdict"), [("healthy", Verdict.HEALTHY), ("collapsed", Verdict.COLLAPSED)])
-def test_a_sample_is_what_its_name_says(name: str, verdict: Verdict) -> None:
-    """The verdict on the spectra."""
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("healthy", "SOUND spectrum · modes KEPT"), ("collapsed", "COLLAPSED spectrum · modes LOST")],
+)
+def test_a_sample_is_what_its_name_says(name: str, words: str) -> None:
+    """Both statements."""
     (diagnosis,) = inspect_paths([ROOT / "sample_checkpoints" / name]).diagnoses
-    assert diagnosis.verdict is verdict
+    assert diagnosis.words == words
     assert diagnosis.findings == ()
 
 
-def test_the_collapsed_run_lost_modes_and_the_healthy_one_did_not() -> None:
-    """The ground truth inside the states: a third of the best is lost in one run, less than a tenth in the other."""
-    kept = {}
-    for name in NAMES:
-        modes = [state["evaluation"]["modes_captured"] for state in states(name)]
-        kept[name] = modes[-1] / max(modes)
-    assert kept["collapsed"] < 0.7
-    assert kept["healthy"] > 0.9
+def found(name: str) -> tuple[Outcome, ...]:
+    """The outcome of every checkpoint of a sample run."""
+    loaded = states(name)
+    return outcomes([Evaluation.read(state["evaluation"]) for state in loaded], [state["step"] for state in loaded])
 
 
-def test_readme_has_the_modes_and_steps_of_the_samples() -> None:
+def test_the_collapsed_run_learns_first_and_falls_in_the_middle() -> None:
+    """Healthy at step 400, and modes lost from there to the end; the healthy run keeps its modes."""
+    assert Outcome.HEALTHY in found("collapsed")[:-2]
+    assert found("collapsed")[-2:] == (Outcome.MODES_LOST, Outcome.MODES_LOST)
+    assert course(found("collapsed")) is Course.FELL
+    assert course(found("healthy")) is Course.KEPT
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_layer_of_a_sample_stands_still(name: str) -> None:
+    """Every weight of the discriminator is changed by a hundredth from each checkpoint to the next."""
+    for before, after in pairwise(states(name)):
+        for key, weight in before["discriminator"].items():
+            if key.endswith("weight.original"):
+                assert float((after["discriminator"][key] - weight).norm()) > 0.01 * float(weight.norm())
+
+
+def test_readme_has_the_modes_and_outcomes_of_the_samples() -> None:
     """The two tables are those of the states."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in NAMES:
-        found = states(name)
-        steps = " | ".join(str(state["step"]) for state in found)
-        modes = " | ".join(str(state["evaluation"]["modes_captured"]) for state in found)
-        assert f"| {name}: step | {steps} |" in readme
-        assert f"| modes captured | {modes} |" in readme
+        loaded = states(name)
+        steps = " | ".join(str(state["step"]) for state in loaded)
+        modes = " | ".join(str(state["evaluation"]["solid_modes"]) for state in loaded)
+        words = " | ".join(outcome.value for outcome in found(name))
+        table = f"{steps} |\n|{'---|' * (len(loaded) + 1)}\n| solid modes of 10 | {modes} |\n| outcome | {words} |"
+        assert f"| {name}: step | {table}" in readme

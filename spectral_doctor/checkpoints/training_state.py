@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ def is_training_state(checkpoint: Path) -> bool:
 def is_states_tree(tree: Tree) -> bool:
     """Say whether an opened file is a training state of ours, of whatever version."""
     return str(tree.get("format", "")).startswith(FAMILY)
+
+
+def is_training_states(left_out: Iterable[str]) -> bool:
+    """Whether the parts that were left out of files are those of states of ours, so that these may hold evaluations."""
+    return {"rng", "envelope"} <= set(left_out)
 
 
 def stored_evaluation(checkpoint: Path) -> dict[str, float] | None:

@@ -14,6 +14,7 @@ from spectral_doctor.cli.inspect import progress_bar
 from spectral_doctor.cli.options import (
     DiscriminatorKey,
     ExcludedLayers,
+    FailingFrom,
     RowsFile,
     Scheduler,
     StepPattern,
@@ -24,7 +25,6 @@ from spectral_doctor.cli.outputs import destinations, write_reports
 from spectral_doctor.cli.scale import named, scale_of
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.checking import check_paths, load_settings
-from spectral_doctor.gate.settings import FailOn
 
 if TYPE_CHECKING:
     from spectral_doctor.gate.records import CheckOutcome
@@ -37,7 +37,7 @@ def check(
     paths: Annotated[
         list[str] | None, typer.Argument(metavar="PATH...", help="As for inspect; else the paths of the settings file.")
     ] = None,
-    fail_on: Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")] = None,
+    fail_on: FailingFrom | None = None,
     fail_on_coverage: Annotated[
         str | None, typer.Option("--fail-on-coverage", metavar="PCT", help="Exit with 1 if less was examined.")
     ] = None,
@@ -84,7 +84,7 @@ def check(
         scale = scale_of(workers, scheduler, None, rows)
         options = {
             "paths": paths and named(paths),
-            "fail-on": None if fail_on is None else fail_on.value,
+            "fail-on": fail_on,
             "fail-on-coverage": fail_on_coverage,
             "exit-zero": exit_zero,
             "select": select,

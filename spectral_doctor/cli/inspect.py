@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectral_doctor.cli.asking import asked_for
 from spectral_doctor.cli.boundary import ExitCode, require_torch, speaking_plainly
 from spectral_doctor.cli.options import (
+    AllLayers,
     Assignments,
     DiscriminatorKey,
     ExcludedLayers,
     Explain,
     FailingFrom,
+    GeneratorFactory,
     HtmlFile,
     PartOf,
     PlanOnly,
     PlotFile,
+    RealData,
     RecipeName,
+    Reconstructing,
+    ReferenceFile,
     ReportFormat,
     Reporting,
     RowsFile,
@@ -30,14 +38,17 @@ from spectral_doctor.cli.options import (
     Sensitive,
     StepPattern,
     WithoutCache,
+    Witnessing,
     Workers,
 )
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import NothingToExamine, UsageError, printable
 from spectral_doctor.gate.settings import FailOn
 
 if TYPE_CHECKING:
     from spectral_doctor.inspection import Inspection, Progress
+    from spectral_doctor.scaling.records import Options, Scale
     from spectral_doctor.veegan.records import Reconstruction
+    from spectral_doctor.witnessing import LoneGenerator
 
 
 def inspect(
@@ -54,11 +65,13 @@ def inspect(
     report_format: Reporting = ReportFormat.TEXT,
     html: HtmlFile = None,
     plot: PlotFile = None,
-    fail_on: FailingFrom = FailOn.NEVER,
+    fail_on: FailingFrom = "never",
     sensitive: Sensitive = False,
-    reconstruct: Annotated[
-        bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
-    ] = False,
+    reference: ReferenceFile = None,
+    witness: Witnessing = False,
+    generator: GeneratorFactory = None,
+    data: RealData = None,
+    reconstruct: Reconstructing = False,
     recipe: RecipeName = None,
     assignments: Assignments = None,
     workers: Workers = 1,
@@ -66,51 +79,81 @@ def inspect(
     shard: PartOf = None,
     rows: RowsFile = None,
     plan: PlanOnly = False,
+    layers: AllLayers = False,
     explain: Explain = False,
     no_cache: WithoutCache = False,
 ) -> None:
-    """Report the spectra of the discriminators found in PATH, with a verdict, its onset, and where to resume."""
+    """Report the discriminators found in PATH: their spectra, whether modes are lost, and where to resume."""
     with speaking_plainly():
         from spectral_doctor.cli import scale
         from spectral_doctor.cli.cache import cache_of
 
         paths = scale.named(paths)
         check_outputs(plot, html, paths)
-        wanted = scale.scale_of(workers, scheduler, shard, rows)
-        options = scale.options_of(discriminator, exclude)
+        levels = FailOn.read(fail_on)
+        wanted, options = scale.scale_of(workers, scheduler, shard, rows), scale.options_of(discriminator, exclude)
         if plan or shard is not None:
-            with progress_bar() as progress:
-                text = scale.planned(paths, wanted, options, report_format, progress) if plan else ""
-                note = "" if plan else scale.written(paths, wanted, options, progress)
-            sys.stdout.write(text)
-            typer.echo(note, err=True, nl=bool(note))
+            _plan_or_write(paths, wanted, options, report_format if plan else None)
             return
+        asked = asked_for(witness, generator, data, None if reconstruct else recipe)
+        _check_recipe(recipe, assignments, reconstruct, asked.wanted)
         with progress_bar() as progress:
             cache = None if no_cache else cache_of(os.environ)
-            inspection = scale.examined(paths, wanted, options, step_pattern, sensitive, progress, cache)
-        if not reconstruct and (recipe or assignments):
-            raise UsageError("--recipe and --set: go with --reconstruct.")
+            try:
+                inspection = scale.examined(paths, wanted, options, step_pattern, sensitive, progress, cache)
+            except NothingToExamine as error:
+                _deliver_lone(asked.alone(paths, error), levels)
+                return
+            inspection = asked.heard(_held_against(inspection, reference), progress)
         found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
-        deliver(inspection, found, report_format, explain, plot, html)
-        missing = fail_on is not FailOn.NEVER and any(item.modes_missing for item in found.values())
-        if missing or fails(inspection, fail_on):
+        deliver(inspection, found, Presentation(report_format, explain, layers, plot, html))
+        if fails(inspection, levels) or (not levels.never and any(item.modes_missing for item in found.values())):
             raise typer.Exit(ExitCode.FINDINGS)
 
 
-def deliver(
-    inspection: Inspection,
-    found: Mapping[str, Reconstruction],
-    report_format: ReportFormat,
-    explain: bool,
-    plot: Path | None,
-    html: Path | None,
-) -> None:
-    """Print the report, and write what is asked for as files."""
-    _print_report(inspection, found, report_format, explain)
-    if plot is not None:
-        _write_plot(inspection, plot)
-    if html is not None:
-        _write_html(inspection, html)
+def _plan_or_write(paths: list[str], wanted: Scale, options: Options, planned_as: ReportFormat | None) -> None:
+    """Print what an examination would read, in that format; without one, write the rows of a shard."""
+    from spectral_doctor.cli import scale
+
+    with progress_bar() as progress:
+        text = "" if planned_as is None else scale.planned(paths, wanted, options, planned_as, progress)
+        note = scale.written(paths, wanted, options, progress) if planned_as is None else ""
+    sys.stdout.write(text)
+    typer.echo(note, err=True, nl=bool(note))
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """How a report is shown: its format, how much of it, and the files that are written beside it."""
+
+    report_format: ReportFormat
+    explain: bool
+    layers: bool
+    plot: Path | None
+    html: Path | None
+
+
+def deliver(inspection: Inspection, found: Mapping[str, Reconstruction], wished: Presentation) -> None:
+    """Print the report, and write what is asked for as files, saying where."""
+    _print_report(inspection, found, wished)
+    if wished.plot is not None:
+        _write_plot(inspection, wished.plot)
+    if wished.html is not None:
+        _write_html(inspection, wished.html)
+
+
+def _check_recipe(recipe: str | None, assignments: list[str] | None, reconstruct: bool, witness: bool) -> None:
+    if not reconstruct and (assignments or (recipe and not witness)):
+        raise UsageError("--recipe goes with --reconstruct or --witness, --set with --reconstruct.")
+
+
+def _held_against(inspection: Inspection, file: Path | None) -> Inspection:
+    if file is None:
+        return inspection
+    from spectral_doctor.diagnosis.reference import Reference
+    from spectral_doctor.inspection import held_against
+
+    return held_against(inspection, Reference.read(file))
 
 
 def _reconstructions(
@@ -142,26 +185,37 @@ def progress_bar() -> Iterator[Progress]:
         yield advance
 
 
-def _print_report(
-    inspection: Inspection, found: Mapping[str, Reconstruction], report_format: ReportFormat, explain: bool
-) -> None:
-    if report_format is ReportFormat.JSON:
+def _print_report(inspection: Inspection, found: Mapping[str, Reconstruction], wished: Presentation) -> None:
+    if wished.report_format is ReportFormat.JSON:
         from spectral_doctor.report.document import render_json
 
         sys.stdout.write(render_json(inspection, found) + "\n")
         return
-    from rich.console import Console
-
     from spectral_doctor.report.text import render_text
 
-    terminal = Console()
-    width = terminal.width if terminal.is_terminal else 80
-    color = terminal.is_terminal and terminal.color_system is not None and not terminal.no_color
-    sys.stdout.write(render_text(inspection, width=max(width, 80), color=color, explain=explain))
+    width, color = _terminal()
+    sys.stdout.write(render_text(inspection, width=width, color=color, explain=wished.explain, layers=wished.layers))
     if found:
         from spectral_doctor.report.reconstruction import render_reconstructions
 
-        sys.stdout.write("\n" + render_reconstructions(found, width=max(width, 80)) + "\n")
+        sys.stdout.write("\n" + render_reconstructions(found, width=width) + "\n")
+
+
+def _deliver_lone(found: tuple[LoneGenerator, ...], fail_on: FailOn) -> None:
+    from spectral_doctor.report.lone import render_lone
+
+    width, color = _terminal()
+    sys.stdout.write(render_lone(found, width=width, color=color))
+    if any(fail_on.lost(item.modes.statement) for item in found):
+        raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _terminal() -> tuple[int, bool]:
+    """How wide the terminal is, at least 80 columns and 80 where there is none, and whether it shows colours."""
+    if not sys.stdout.isatty():
+        return 80, False
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return max(shutil.get_terminal_size().columns, 80), not plain
 
 
 def check_outputs(plot: Path | None, html: Path | None, inputs: Sequence[str]) -> None:
@@ -195,9 +249,8 @@ def _write_plot(inspection: Inspection, plot: Path) -> None:
 
 def _write_html(inspection: Inspection, html: Path) -> None:
     from spectral_doctor.report.page import render_page
-    from spectral_doctor.trajectory.curves import read_curves
 
-    curves = [read_curves(diagnosis.trajectory) for diagnosis in inspection.diagnoses]
+    curves = [diagnosis.curves for diagnosis in inspection.diagnoses]
     _write(inspection, "--html", html, render_page(inspection, curves).encode("utf-8"))
 
 
@@ -211,19 +264,12 @@ def _write(inspection: Inspection, option: str, path: Path, content: bytes) -> N
         write_atomically(path, content)
     except OSError as error:
         raise UsageError(f"{option} {printable(path)}: cannot be written: {error.strerror}.") from error
+    typer.echo(f"written: {printable(path)}", err=True)
 
 
 def fails(inspection: Inspection, fail_on: FailOn) -> bool:
     """Whether a discriminator fails; one that is a discriminator by its shape alone never does."""
-    from spectral_doctor.diagnosis.records import FindingKind, Verdict
     from spectral_doctor.records import Certainty
 
-    if fail_on is FailOn.NEVER:
-        return False
-    failing = {Verdict.COLLAPSED} | ({Verdict.DECLINING} if fail_on is FailOn.DECLINING else set())
-    return any(
-        diagnosis.verdict in failing
-        or any(finding.kind is FindingKind.NON_FINITE and finding.current for finding in diagnosis.findings)
-        for diagnosis in inspection.diagnoses
-        if diagnosis.trajectory.certainty is Certainty.CONFIRMED
-    )
+    confirmed = (item for item in inspection.diagnoses if item.trajectory.certainty is Certainty.CONFIRMED)
+    return any(fail_on.reached(item) for item in confirmed)

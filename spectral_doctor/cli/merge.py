@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
-from spectral_doctor.cli.inspect import check_outputs, deliver, fails
+from spectral_doctor.cli.inspect import Presentation, check_outputs, deliver, fails
 from spectral_doctor.cli.options import (
+    AllLayers,
     Explain,
     FailingFrom,
     HtmlFile,
@@ -30,8 +31,9 @@ def merge(
     report_format: Reporting = ReportFormat.TEXT,
     html: HtmlFile = None,
     plot: PlotFile = None,
-    fail_on: FailingFrom = FailOn.NEVER,
+    fail_on: FailingFrom = "never",
     sensitive: Sensitive = False,
+    layers: AllLayers = False,
     explain: Explain = False,
 ) -> None:
     """Report what the shards of one run found, as one run over all the files does; no checkpoint is opened."""
@@ -42,6 +44,6 @@ def merge(
 
         thresholds = Thresholds.sensitive() if sensitive else Thresholds()
         inspection = merge_rows(rows, step=step_pattern, thresholds=thresholds)
-        deliver(inspection, {}, report_format, explain, plot, html)
-        if fails(inspection, fail_on):
+        deliver(inspection, {}, Presentation(report_format, explain, layers, plot, html))
+        if fails(inspection, FailOn.read(fail_on)):
             raise typer.Exit(ExitCode.FINDINGS)

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from spectral_doctor.gate.settings import FailOn
-
 DiscriminatorKey = Annotated[
     str | None,
     typer.Option("--discriminator", metavar="KEY", help="The key that holds the discriminator, e.g. 'state_dict.D'."),
@@ -53,11 +51,39 @@ HtmlFile = Annotated[
 PlotFile = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE", help="Draw the spectra to a png, svg or pdf file.")
 ]
-FailingFrom = Annotated[FailOn, typer.Option("--fail-on", help="Exit with 1 from this verdict on.")]
-Sensitive = Annotated[bool, typer.Option("--sensitive", help="Early warning: call it a collapse from even odds on.")]
+FailingFrom = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        metavar="LEVELS",
+        help="Exit with 1 from here on: collapsed or declining (spectrum), lost or doubt (modes), never.",
+    ),
+]
+Sensitive = Annotated[
+    bool, typer.Option("--sensitive", help="Early warning: modes lost from even odds on, a decline sooner.")
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
 ]
+Witnessing = Annotated[
+    bool, typer.Option("--witness", help="Ask the generator too: its spectra, and 768 of its samples.")
+]
+GeneratorFactory = Annotated[
+    str | None,
+    typer.Option("--generator", metavar="FILE:FACTORY", help="What builds the generator, where a file cannot tell."),
+]
+RealData = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="Real data beside its samples: a folder, .npz, .npy or recipe."),
+]
+Reconstructing = Annotated[
+    bool, typer.Option("--reconstruct", help="Invert the last generator and test whether modes are missing.")
+]
+ReferenceFile = Annotated[
+    Path | None,
+    typer.Option("--reference", metavar="FILE", help="Hold layers against these ranges: see reference build."),
+]
+AllLayers = Annotated[bool, typer.Option("--layers", help="Show all layers, in place of the worst five.")]
 Workers = Annotated[
     int, typer.Option("--workers", metavar="N", help="Examine with N processes side by side; the results are the same.")
 ]

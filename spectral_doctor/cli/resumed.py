@@ -49,7 +49,7 @@ def treat_run(wish: Resume) -> int:
             load_state(state, earlier[-1])
             typer.echo(f"resumed from {earlier[-1].name}", err=True)
         world.wait()
-        watchers = (_VerdictTeller(state), pictured(output / "samples")) if world.leads else ()
+        watchers = (_StatementTeller(state), pictured(output / "samples")) if world.leads else ()
         code = run(state, folder, world, watchers, save_first=not earlier)
         if code == 0 and world.leads:
             outcome = compare(plan, folder, TrainingOutcome(state.step, saved_states(output)[-1]))
@@ -113,14 +113,14 @@ def _pictures(outcome: TreatmentOutcome, output: Path) -> str:
     return "Pictures: " + ", ".join(printable(path) for path in sorted(named)) + "."
 
 
-class _VerdictTeller:
-    """Says the verdict on the treated run at every checkpoint."""
+class _StatementTeller:
+    """Says both statements on the treated run at every checkpoint."""
 
     def __init__(self, state: TrainingState) -> None:
         self.state = state
 
     def __call__(self, saved: Saved) -> None:
         from spectral_doctor.diagnosis.rules import diagnose
-        from spectral_doctor.report.treatment import verdict_word
+        from spectral_doctor.report.treatment import live_words
 
-        typer.echo(f"  {verdict_word(diagnose(self.state.monitor.trajectory))}")
+        typer.echo(f"  {live_words(diagnose(self.state.monitor.trajectory))}")

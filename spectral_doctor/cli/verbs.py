@@ -23,6 +23,7 @@ _HOMES = {
     "watch": "watch",
     "cache": "cache",
     "merge": "merge",
+    "reference": "reference",
     "fix": "fix",
     "train": "train",
     "recipes": "train",

@@ -16,10 +16,9 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.cache import cache_of
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, StepPattern, WithoutCache
+from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, FailingFrom, StepPattern, WithoutCache
 from spectral_doctor.errors import MissingPath, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
-from spectral_doctor.gate.settings import FailOn
 from spectral_doctor.signals import Received, received_signals
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ _LONGEST_WAIT = 60.0
 
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that a run writes its checkpoints into.")],
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Stop with 1 from this verdict on.")] = FailOn.NEVER,
+    fail_on: FailingFrom = "never",
     interval: Annotated[float, typer.Option("--interval", min=0.1, metavar="SECONDS", help="Between two looks.")] = 5.0,
     once: Annotated[
         bool, typer.Option("--once", help="Look until all files are whole and examined, then end.")
@@ -71,7 +70,7 @@ def watch(
     """Follow a run that is training: examine every new checkpoint once, and say what is found."""
     with speaking_plainly():
         options = {
-            "fail-on": fail_on.value,
+            "fail-on": fail_on,
             "select": select,
             "ignore": ignore,
             "level": level,
@@ -216,7 +215,8 @@ def _execute(arguments: Sequence[str], group: tuple[Problem, ...], outcome: Chec
     facts = {
         "RULE": problem.rule.code,
         "LEVEL": problem.level.value,
-        "VERDICT": named[0].verdict.value if named else "",
+        "SPECTRUM": named[0].spectrum.value if named else "",
+        "MODES": named[0].modes.statement.value if named else "",
         "DISCRIMINATOR": printable(problem.discriminator),
         "LAYERS": " ".join(printable(item.layer) for item in group if item.layer),
         "STEP": "" if problem.step is None else str(problem.step),

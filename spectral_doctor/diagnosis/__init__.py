@@ -1,1 +1,1 @@
-"""Rules, thresholds, verdicts: plain floats, no torch."""
+"""Definitions, thresholds, statements: plain floats, no torch."""

@@ -1,4 +1,4 @@
-"""What is found beside the verdict: not finite, exploding, unchanged, zero; compensated, clipped."""
+"""What is found beside the statements: not finite, exploding, unchanged, zero; compensated, clipped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 FLAT, CLIFF = 0.98, 0.75
+# A layer stands still when none of its singular values moves by more than a millionth of σ_1, what float32 rounds to,
+# and hardly moves up to a ten-thousandth: a rate that decays to zero ends so.
+STILL, HARDLY = 1e-6, 1e-4
 
 
 def find_faults(trajectory: SpectralTrajectory, thresholds: Thresholds) -> tuple[Finding, ...]:
@@ -54,22 +57,24 @@ def _zero(trajectory: SpectralTrajectory) -> list[Finding]:
 def _exploding(trajectory: SpectralTrajectory, thresholds: Thresholds) -> list[Finding]:
     if len(trajectory.steps) < 3:
         return []
-    grown = [layer for layer in trajectory.layers if _growth(layer) >= thresholds.explosion]
+    largest = max((item.sigma_max for layer in trajectory.layers for item in layer.spectra[:-1] if item), default=0.0)
+    growth = {layer.name: _growth(layer, largest) for layer in trajectory.layers}
+    grown = [layer for layer in trajectory.layers if growth[layer.name] >= thresholds.explosion]
     if not grown:
         return []
-    worst = max(grown, key=_growth)
     names = tuple(layer.name for layer in grown)
     step = trajectory.steps[-1]
-    sentence = f"σ1 of {listed(names)} has grown up to {_growth(worst):.1f}-fold {_when(trajectory, step)}"
+    sentence = f"σ1 of {listed(names)} has grown up to {max(growth.values()):.1f}-fold {_when(trajectory, step)}"
     return [Finding(FindingKind.EXPLODING, names, step, True, sentence)]
 
 
-def _growth(layer: LayerTrajectory) -> float:
-    """σ_1 at the last checkpoint over that of the one before; 0 where it has been as large already."""
-    sizes = [0.0 if spectrum is None else spectrum.sigma_max for spectrum in layer.spectra]
-    if sizes[-2] == 0.0 or sizes[-1] <= max(sizes[:-1]):
-        return 0.0
-    return sizes[-1] / sizes[-2]
+def _growth(layer: LayerTrajectory, largest: float) -> float:
+    """σ_1 at the last checkpoint over that of the one before; 0 where any layer has been as large already.
+
+    A head that starts near zero and grows to the size of the other layers explodes in no sense.
+    """
+    before, now = (0.0 if spectrum is None else spectrum.sigma_max for spectrum in layer.spectra[-2:])
+    return 0.0 if before == 0.0 or now <= largest else now / before
 
 
 def _unchanged(trajectory: SpectralTrajectory) -> list[Finding]:
@@ -128,6 +133,15 @@ def _clipped(trajectory: SpectralTrajectory, thresholds: Thresholds) -> list[Fin
         "as in the first WGAN, where a spectrum near rank 1 is normal and not judged"
     )
     return [Finding(FindingKind.CLIPPED, names, trajectory.steps[-1], True, sentence)]
+
+
+def moved(layer: LayerTrajectory, index: int, least: float) -> bool:
+    """Whether a singular value has moved by more than a share of σ_1 since the checkpoint before; not finite has."""
+    now, before = layer.spectra[index], layer.spectra[index - 1]
+    if now is None or before is None:
+        return True
+    pairs = zip(now.values, before.values, strict=True)
+    return any(abs(new - old) > least * before.sigma_max for new, old in pairs)
 
 
 def still_since(layer: LayerTrajectory) -> int:

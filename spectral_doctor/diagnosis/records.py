@@ -1,25 +1,68 @@
-"""What a diagnosis says: verdicts, findings, and the thresholds they rest on. Plain floats, no torch."""
+"""What a diagnosis says: two statements, findings, events, and the thresholds they rest on. Plain floats, no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
+from spectral_doctor.diagnosis.reference import Range
+from spectral_doctor.diagnosis.witness import Witness
 from spectral_doctor.records import CheckpointRef
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
+if TYPE_CHECKING:
+    from spectral_doctor.trajectory.curves import MetricCurve
 
-class Verdict(Enum):
-    """What the spectra say about a discriminator; a fact about weights, not about samples."""
 
-    HEALTHY = "HEALTHY"
+class SpectrumState(Enum):
+    """The state of a discriminator's spectrum: a fact about its weights, by definition, and not about samples."""
+
+    SOUND = "SOUND"
     DECLINING = "DECLINING"
     COLLAPSED = "COLLAPSED"
-    NOT_ENOUGH_EVIDENCE = "NOT ENOUGH EVIDENCE"
+    RECOVERING = "RECOVERING"
+    UNTRAINED = "UNTRAINED"
+    STILL = "STILL"
+    EXPLODED = "EXPLODED"
+    NON_FINITE = "NON-FINITE"
+    ZERO = "ZERO"
+    CLIPPED = "CLIPPED"
+    COMPENSATED = "COMPENSATED"
+    NOT_JUDGED = "NOT JUDGED"
+
+
+class LayerState(Enum):
+    """The state of one judged layer: inside its reference range, below it, or below it and far under its own best."""
+
+    SOUND = "in range"
+    LOW = "low"
+    FALLEN = "fallen"
+    NON_FINITE = "not finite"
+
+
+class ModesStatement(Enum):
+    """What is inferred about the samples: whether modes are lost."""
+
+    KEPT = "KEPT"
+    IN_DOUBT = "IN DOUBT"
+    LOST = "LOST"
+    NOT_KNOWN = "NOT KNOWN"
+
+
+class Tier(Enum):
+    """What a statement about modes rests on, each with all before it."""
+
+    DISCRIMINATOR = "D's spectra"
+    GENERATOR = "D's and G's spectra"
+    SAMPLES = "D's spectra and samples of G"
+    DATA = "D's spectra, samples of G and real data"
+    ALONE = "samples of G alone"
+    MEASURED = "modes that the run measured"
 
 
 class FindingKind(Enum):
-    """What is found beside the spectrum's verdict; COMPENSATED and CLIPPED explain a spectrum and are no fault."""
+    """What is found beside the spectrum's state; COMPENSATED and CLIPPED explain a spectrum and are no fault."""
 
     NON_FINITE = "NON-FINITE"
     EXPLODING = "EXPLODING"
@@ -29,29 +72,40 @@ class FindingKind(Enum):
     CLIPPED = "CLIPPED"
 
 
+class EventKind(Enum):
+    """What happened in a series, and when."""
+
+    FELL = "fell"
+    RECOVERED = "recovered"
+    FROZEN = "frozen"
+    GREW = "grew"
+
+
 @dataclass(frozen=True)
 class Thresholds:
-    """Where a probability becomes a verdict, and which layers are judged.
+    """Where a number becomes a word, and which layers are judged.
 
-    `collapsed_at`, `declining_at` and `doubtful_at` are probabilities of mode collapse; what they cost in false
-    alarms is measured by `python tests/benchmarks/diagnostic_accuracy.py` and stands in README. The plateau
-    statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)): the fifth value from rank 8 on.
+    `lost_at` and `kept_below` are probabilities that modes are lost; what they cost in false alarms is measured by
+    `python tests/benchmarks/modes_accuracy.py` and stands in README. `declining_from` is a depth (see `depth`): 0 is
+    the low end of the reference. The plateau statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)):
+    the fifth value from rank 8 on.
     """
 
-    collapsed_at: float = 0.8
-    declining_at: float = 0.5
-    doubtful_at: float = 0.25
+    lost_at: float = 0.8
+    kept_below: float = 0.2
+    declining_from: float = -0.5
+    decline: float = 0.4
     second_below: float = 0.95
     published_rank: int = 32
     smallest_rank: int = 8
-    rank_for_one: int = 16
     clipped_share: float = 0.05
     explosion: float = 3.0
+    largest_sigma: float = 1e4
 
     @classmethod
     def sensitive(cls) -> Thresholds:
-        """Early warning: a collapse from even odds on, with the false alarms that README says."""
-        return cls(collapsed_at=cls.declining_at, declining_at=0.35)
+        """Early warning: modes lost from even odds on, a decline from a shallower depth on."""
+        return cls(lost_at=0.5, declining_from=-0.7)
 
     def plateau_index(self, rank: int) -> int:
         """k, counted from 1, of the singular value that stands for the plateau in a matrix of that rank."""
@@ -60,29 +114,33 @@ class Thresholds:
     def sentences(self) -> tuple[str, ...]:
         """The thresholds in words."""
         return (
-            f"collapsed: probability {self.collapsed_at:g} or more, and {self.declining_at:g} at the one before",
-            f"declining: probability {self.declining_at:g} or more in a series; with spectral norm also "
-            f"{self.doubtful_at:g} and the best σ2/σ1 below {self.second_below:g} (rank ≥ {self.published_rank}; Liu "
-            "et al. 2019)",
-            f"one checkpoint needs a judged layer of rank ≥ {self.rank_for_one} to be called collapsed",
-            f"without spectral norm, one checkpoint of {self.doubtful_at:g} or more, or a series in which nothing "
-            "changed for the worse, is not enough evidence",
+            "COLLAPSED: the better half of the judged layers lies, taken together, below the reference range "
+            "(depth above 0), in which eight of ten healthy layers lie, one below and one above",
+            f"DECLINING, in a series: it has come near (depth {self.declining_from:g} or more, "
+            f"{self.decline:g} deeper than before), or under spectral norm the best σ2/σ1 is below "
+            f"{self.second_below:g} (rank ≥ {self.published_rank}; Liu et al. 2019)",
+            f"modes LOST: probability {self.lost_at:g} or more; KEPT: below {self.kept_below:g}; between IN DOUBT. "
+            "By spectra alone NOT KNOWN: samples have to be asked",
             f"judged are layers of rank ≥ {self.smallest_rank} that move and are not clipped; under spectral norm only "
             "the normalised ones",
-            f"exploding: σ1 has grown {self.explosion:g}-fold since the checkpoint before, to its largest so far",
+            f"EXPLODED: σ1 above {self.largest_sigma:g}; exploding: σ1 has grown {self.explosion:g}-fold since the "
+            "checkpoint before, to the largest of any layer so far",
         )
 
 
 @dataclass(frozen=True)
 class StepState:
-    """The discriminator at one checkpoint: its verdict so far and the layer that keeps the best plateau.
+    """The discriminator at one checkpoint: both statements so far, and the layer that keeps the best plateau.
 
-    `probability` is that of a collapse; None where no layer can be judged.
+    `depth` is below 0 while the better half of the layers lies above the low end of its reference;
+    `probability` is that modes are lost; None where nothing can be judged.
     """
 
     step: int
     checkpoint: CheckpointRef
-    verdict: Verdict
+    spectrum: SpectrumState
+    modes: ModesStatement
+    depth: float | None
     probability: float | None
     best_plateau: float | None
     best_layer: str
@@ -93,7 +151,7 @@ class StepState:
 class Argument:
     """One piece of evidence at the last checkpoint: what was seen, and how much it weighs.
 
-    `weight` is what it adds to the log-odds against a typical run: above 0 it is for a collapse.
+    `weight` is what it adds to the log-odds against a typical run: above 0 it is for lost modes.
     """
 
     name: str
@@ -103,18 +161,30 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class LayerFinding:
-    """One layer at the last checkpoint: its trajectory, and its plateau statistic σ_k/σ_1 over all checkpoints.
+class ModesEstimate:
+    """Whether modes are lost: a word, its probability, what it rests on, what counted, and why it is not known."""
 
-    `verdict` is None where the layer is shown and not judged; `reason` then says why.
+    statement: ModesStatement
+    probability: float | None
+    tier: Tier
+    arguments: tuple[Argument, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class LayerFinding:
+    """One layer at the last checkpoint: its trajectory, its plateau statistic σ_k/σ_1 over all checkpoints, its range.
+
+    `state` is None where the layer is shown and not judged; `reason` then says why.
     """
 
     trajectory: LayerTrajectory
-    verdict: Verdict | None
+    state: LayerState | None
     reason: str
     plateau_index: int
     plateau: tuple[float | None, ...]
     deficit: float | None
+    reference: Range | None
 
     @property
     def layer(self) -> str:
@@ -134,34 +204,77 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
-    """The verdict on one discriminator's series and the evidence for it.
+class Event:
+    """Something that happened between two checkpoints of a series, in words."""
 
-    `probability` is that of a collapse at the last checkpoint, `arguments` what it rests on. `onset` is the first
-    step of the unbroken stretch of DECLINING or COLLAPSED states that ends the series, `onset_after` the step
-    before it, for it began between the two. `resume_from` is the last healthy checkpoint before the onset that is
-    still there as it was examined, `last_healthy` its step.
+    kind: EventKind
+    first: int
+    last: int
+    layers: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The checkpoint to go back to, with its step and why; none, and why not."""
+
+    checkpoint: CheckpointRef | None
+    step: int | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The two statements on one discriminator's series, and the evidence for them.
+
+    `spectrum` is the state at the last checkpoint. `onset` is the first step of the unbroken stretch of DECLINING or
+    COLLAPSED states that ends the series, `onset_after` the step before it, for it began between the two.
+    `last_healthy` is the last step before the onset with a sound spectrum whose file is still as it was examined.
+    `curves` is what the run measured of its own samples, `witness` what its generator testified at the last checkpoint.
     """
 
     trajectory: SpectralTrajectory
     thresholds: Thresholds
-    verdict: Verdict
-    probability: float | None
-    arguments: tuple[Argument, ...]
+    spectrum: SpectrumState
+    modes: ModesEstimate
     summary: str
     onset: int | None
     onset_after: int | None
     last_healthy: int | None
-    resume_from: CheckpointRef | None
+    advice: Advice
     states: tuple[StepState, ...]
     layers: tuple[LayerFinding, ...]
     findings: tuple[Finding, ...]
+    events: tuple[Event, ...]
+    curves: tuple[MetricCurve, ...] = ()
+    witness: Witness | None = None
+
+    @property
+    def words(self) -> str:
+        """Both statements in one line: `COLLAPSED spectrum · modes LOST (0.93)`."""
+        return self.words_since("")
+
+    def words_since(self, since: str) -> str:
+        """The same with a word on since when the spectrum is so: `COLLAPSED spectrum since step 300 · modes LOST`."""
+        told = self.modes.statement is not ModesStatement.NOT_KNOWN and self.modes.probability is not None
+        chance = f" ({self.modes.probability:.2f})" if told else ""
+        return f"{self.spectrum.value} spectrum{since} · modes {self.modes.statement.value}{chance}"
+
+    @property
+    def probability(self) -> float | None:
+        """The probability that modes are lost at the last checkpoint."""
+        return self.modes.probability
+
+    @property
+    def resume_from(self) -> CheckpointRef | None:
+        """The checkpoint to go back to."""
+        return self.advice.checkpoint
 
     @property
     def healthy_is_gone(self) -> bool:
-        """Whether a later healthy checkpoint than `resume_from` was seen, and its file is no longer as it was."""
+        """Whether a later sound checkpoint than `last_healthy` was seen, and its file is no longer as it was."""
         return any(
-            state.verdict is Verdict.HEALTHY
+            state.spectrum is SpectrumState.SOUND
             and not state.checkpoint.is_present
             and (self.onset is None or state.step < self.onset)
             and (self.last_healthy is None or state.step > self.last_healthy)

@@ -1,16 +1,36 @@
-"""The summary sentences of a diagnosis."""
+"""The sentences of a diagnosis: what was seen of the spectrum, then of the modes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectral_doctor.diagnosis.records import Argument, LayerFinding, StepState, Thresholds, Verdict
+from spectral_doctor.diagnosis.records import (
+    Argument,
+    Diagnosis,
+    LayerFinding,
+    LayerState,
+    ModesEstimate,
+    ModesStatement,
+    SpectrumState,
+    StepState,
+    Tier,
+)
 from spectral_doctor.errors import printable
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
 # Below this an argument changes the odds by less than two fifths and is not worth a word.
 _SLIGHT = 0.35
 _FALL = 0.05
+_STATES = {
+    SpectrumState.UNTRAINED: "every layer is as at initialisation: spectra and sizes of random weights",
+    SpectrumState.EXPLODED: "a largest singular value that no trained layer has",
+    SpectrumState.NON_FINITE: "weights are NaN or infinite",
+    SpectrumState.ZERO: "every weight is zero",
+    SpectrumState.CLIPPED: "the weights are clipped, where a spectrum near rank 1 is normal and not judged",
+    SpectrumState.COMPENSATED: "most judged layers have the two-step spectrum that a static compensation leaves",
+    SpectrumState.STILL: "no layer has moved for half of the series or more",
+    SpectrumState.NOT_JUDGED: "no layer of rank 8 or more that is being trained could be judged",
+}
 
 
 def summarise(
@@ -18,67 +38,50 @@ def summarise(
     states: Sequence[StepState],
     onset: int | None,
     layers: Sequence[LayerFinding],
-    arguments: Sequence[Argument],
-    spectrally_normalised: bool,
-    thresholds: Thresholds,
+    modes: ModesEstimate,
 ) -> str:
-    """Say what was seen, since when, how likely a collapse is, and what counted for and against it."""
+    """Say what was seen of the spectrum, since when, and what is inferred about modes."""
+    return f"{_spectrum(trajectory, states, onset, layers)} {modes_sentence(modes)}"
+
+
+def spectrum_sentence(diagnosis: Diagnosis) -> str:
+    """The first half of the summary: the state of the spectrum, since when, and what was seen."""
+    return _spectrum(diagnosis.trajectory, diagnosis.states, diagnosis.onset, diagnosis.layers)
+
+
+def _spectrum(
+    trajectory: SpectralTrajectory, states: Sequence[StepState], onset: int | None, layers: Sequence[LayerFinding]
+) -> str:
     last = states[-1]
-    judged = [layer for layer in layers if layer.verdict is not None]
-    if last.best_plateau is None or last.probability is None:
-        if not judged:
-            return _nothing_judged(layers, thresholds)
-        return "No judged layer has finite weights at the last checkpoint."
-    best = f"the best plateau, in {printable(last.best_layer)}, is {last.best_plateau:.2f}"
-    low = sum(layer.verdict is Verdict.COLLAPSED for layer in judged)
-    since = _since(trajectory, onset)
-    match last.verdict:
-        case Verdict.HEALTHY:
-            text = _healthy(low, len(judged), best)
-        case Verdict.DECLINING:
-            text = f"The spectrum is declining{since}: {best}{_from_best(states)}."
-        case Verdict.COLLAPSED:
-            text = f"{_collapse(arguments)}{since}: {best}{_from_best(states)}."
-        case _:
-            text = f"Too little to go by: {best}. {_missing(states, spectrally_normalised, thresholds)}"
-    limits = _limits(states, last.verdict, spectrally_normalised)
-    return f"{text} Probability of mode collapse {last.probability:.2f}.{_weighed(arguments)}{limits}"
+    if last.spectrum in _STATES:
+        return f"The spectrum is {last.spectrum.value}: {_STATES[last.spectrum]}."
+    judged = [layer for layer in layers if layer.state is not None]
+    low = sum(layer.state in (LayerState.LOW, LayerState.FALLEN) for layer in judged)
+    counted = f"{low} of {len(judged)} judged layers below the reference range"
+    best = ""
+    if last.best_plateau is not None:
+        best = f"; the best plateau, in {printable(last.best_layer)}, is {last.best_plateau:.2f}{_from_best(states)}"
+    return f"The spectrum is {last.spectrum.value}{_since(trajectory, onset)}: {counted}{best}."
 
 
-def _healthy(low: int, judged: int, best: str) -> str:
-    if 2 * low > judged:
-        return f"No sign of a collapse, though {low} of {judged} judged layers have a low plateau; {best}."
-    return f"No spectral collapse: {judged - low} of {judged} judged layers keep their plateau; {best}."
+def modes_sentence(modes: ModesEstimate) -> str:
+    """The statement about modes with its probability, what it rests on, and the evidence for and against."""
+    if modes.statement is ModesStatement.NOT_KNOWN:
+        chance = "" if modes.probability is None else f" (probability {modes.probability:.2f})"
+        return f"Whether modes are lost is not known: {modes.why}{chance}."
+    said = {
+        ModesStatement.LOST: "Modes are probably lost",
+        ModesStatement.IN_DOUBT: "Modes may be lost",
+        ModesStatement.KEPT: "No sign of lost modes",
+    }[modes.statement]
+    if modes.tier is Tier.MEASURED:
+        return f"Modes are {modes.statement.value} as the run measured them: {modes.why}."
+    why = f"; {modes.why}" if modes.why else ""
+    certain = 1.0 if modes.probability is None else modes.probability
+    return f"{said}: probability {certain:.2f} by {modes.tier.value}{why}.{weighed(modes.arguments)}"
 
 
-def _nothing_judged(layers: Sequence[LayerFinding], thresholds: Thresholds) -> str:
-    if any(layer.reason == "clipped" for layer in layers):
-        return "The weights are clipped: a spectrum near rank 1 is then normal, and nothing else can be judged."
-    return f"No layer of rank {thresholds.smallest_rank} or more that is being trained could be judged."
-
-
-def _collapse(arguments: Sequence[Argument]) -> str:
-    """The collapse in the words of the plateau where it counts, else of the strongest argument for it."""
-    found = [item.name for item in arguments if item.weight > _SLIGHT and item.name != "normalised"]
-    name = "shortfall" if "shortfall" in found else next(iter(found), "")
-    return {
-        "still": "The discriminator has stopped moving, its spectrum collapsed",
-        "outgrowth": "One layer has outgrown the others, and the spectrum has collapsed",
-        "first": "The first layer has lost its directions",
-    }.get(name, "Even the best layers have lost their plateau")
-
-
-def _missing(states: Sequence[StepState], spectrally_normalised: bool, thresholds: Thresholds) -> str:
-    if not spectrally_normalised:
-        if len(states) == 1:
-            return "Without spectral norm low plateaus are common, and one checkpoint shows no change."
-        return "Without spectral norm low plateaus are common, and nothing in this series changed for the worse."
-    if (states[-1].probability or 0.0) < thresholds.collapsed_at:
-        return f"One checkpoint shows no trend, and its probability lies below {thresholds.collapsed_at:g}."
-    return f"One checkpoint whose judged layers all have a rank below {thresholds.rank_for_one} can look so by chance."
-
-
-def _weighed(arguments: Sequence[Argument]) -> str:
+def weighed(arguments: Sequence[Argument]) -> str:
     """The evidence for and against, the strongest first, each with what it adds to the log-odds."""
     parts = []
     for word, sign in (("For", 1), ("Against", -1)):
@@ -104,14 +107,3 @@ def _from_best(states: Sequence[StepState]) -> str:
     if (best.best_plateau or 0.0) - (states[-1].best_plateau or 0.0) <= _FALL:
         return ""
     return f", down from {best.best_plateau:.2f} at {best.step}"
-
-
-def _limits(states: Sequence[StepState], verdict: Verdict, spectrally_normalised: bool) -> str:
-    if verdict is Verdict.NOT_ENOUGH_EVIDENCE:
-        return ""
-    limits = []
-    if len(states) == 1:
-        limits.append("one checkpoint shows no trend")
-    if not spectrally_normalised:
-        limits.append("without spectral norm spectra tell less")
-    return f" Weak evidence: {' and '.join(limits)}." if limits else ""

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from spectral_doctor.diagnosis.findings import still_since
-from spectral_doctor.diagnosis.records import Diagnosis, FindingKind, LayerFinding, Verdict
+from spectral_doctor.diagnosis.records import (
+    Diagnosis,
+    FindingKind,
+    LayerFinding,
+    LayerState,
+    ModesStatement,
+    SpectrumState,
+)
+from spectral_doctor.diagnosis.wording import modes_sentence, spectrum_sentence
 from spectral_doctor.errors import DoctorError, NothingToExamine, printable
 from spectral_doctor.gate.coverage import coverage_of
 from spectral_doctor.gate.records import CheckOutcome, Coverage, Problem
@@ -17,9 +25,21 @@ from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import Certainty, Failure
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
-_BY_VERDICT = {Verdict.COLLAPSED: "SD101", Verdict.DECLINING: "SD102", Verdict.NOT_ENOUGH_EVIDENCE: "SD103"}
+_BY_STATE = {
+    SpectrumState.COLLAPSED: "SD101",
+    SpectrumState.DECLINING: "SD102",
+    SpectrumState.NOT_JUDGED: "SD103",
+    SpectrumState.CLIPPED: "SD103",
+    SpectrumState.COMPENSATED: "SD103",
+    SpectrumState.STILL: "SD104",
+    SpectrumState.UNTRAINED: "SD107",
+    SpectrumState.EXPLODED: "SD205",
+}
+_BY_MODES = {ModesStatement.LOST: "SD105", ModesStatement.IN_DOUBT: "SD106"}
+# What goes back to an earlier checkpoint.
+_ADVISING = ("SD101", "SD102", "SD105", "SD106", "SD205")
 _ONLY_INFERRED = "A warning only: its shape alone says that this is a discriminator."
-_LAYER_BY_VERDICT = {Verdict.COLLAPSED: "SD111", Verdict.DECLINING: "SD112"}
+_BY_LAYER_STATE = {LayerState.LOW: "SD111", LayerState.FALLEN: "SD112"}
 
 
 def judge(inspection: Inspection, settings: GateSettings, root: str = "") -> CheckOutcome:
@@ -113,12 +133,15 @@ def _softened(problems: Iterable[Problem]) -> Iterator[Problem]:
 
 def _problems(diagnosis: Diagnosis) -> Iterator[Problem]:
     trajectory = diagnosis.trajectory
-    if diagnosis.verdict in _BY_VERDICT:
-        code = _BY_VERDICT[diagnosis.verdict]
-        yield _about_discriminator(code, diagnosis, diagnosis.summary + _resume(diagnosis))
+    if diagnosis.spectrum in _BY_STATE:
+        code = _BY_STATE[diagnosis.spectrum]
+        yield _about_discriminator(code, diagnosis, spectrum_sentence(diagnosis))
+    if diagnosis.modes.statement in _BY_MODES:
+        code = _BY_MODES[diagnosis.modes.statement]
+        yield _about_discriminator(code, diagnosis, modes_sentence(diagnosis.modes))
     for finding in diagnosis.layers:
-        if finding.verdict in _LAYER_BY_VERDICT:
-            code = _LAYER_BY_VERDICT[finding.verdict]
+        if finding.state in _BY_LAYER_STATE:
+            code = _BY_LAYER_STATE[finding.state]
             yield _about_layer(code, diagnosis, finding.trajectory, -1, _plateau_sentence(finding))
     faults = {finding.kind: finding for finding in diagnosis.findings}
     if FindingKind.NON_FINITE in faults:
@@ -133,11 +156,12 @@ def _problems(diagnosis: Diagnosis) -> Iterator[Problem]:
                 yield _about_layer(code, diagnosis, layer, -1, _fault_sentence(kind, diagnosis, layer))
 
 
-def _resume(diagnosis: Diagnosis) -> str:
-    if diagnosis.verdict is Verdict.NOT_ENOUGH_EVIDENCE or diagnosis.resume_from is None:
+def _advice(diagnosis: Diagnosis) -> str:
+    advice = diagnosis.advice
+    if advice.checkpoint is None:
         return ""
     unit = diagnosis.trajectory.step_unit
-    return f" Resume from {printable(diagnosis.resume_from)} ({unit} {diagnosis.last_healthy})."
+    return f" Resume from {printable(advice.checkpoint)} ({unit} {advice.step}: {advice.why})."
 
 
 def _plateau_sentence(finding: LayerFinding) -> str:
@@ -178,7 +202,7 @@ def _about_discriminator(code: str, diagnosis: Diagnosis, sentence: str) -> Prob
         layer="",
         checkpoint=trajectory.checkpoints[-1],
         step=trajectory.steps[-1],
-        sentence=sentence,
+        sentence=sentence + (_advice(diagnosis) if code in _ADVISING else ""),
     )
 
 

@@ -35,48 +35,86 @@ class Rule:
 _ALL = (
     Rule(
         "SD101",
-        "discriminator collapsed",
+        "spectrum collapsed",
         Level.FAIL,
         False,
-        "The discriminator's layers have lost the plateau behind their first singular values, so that it sees few "
-        "directions, and runs with such weights have mostly lost modes: the probability is 0.8 or more. README says "
-        "how often that was right. The spectra are a fact about weights; look at samples for the other.",
+        "The better half of the discriminator's judged layers lies, taken together, below the range of such layers "
+        "in healthy networks: it sees few directions. That is a fact about weights; whether modes are lost is "
+        "SD105.",
         "Go back to the checkpoint that the message names, and resume from there with a lower discriminator learning "
         "rate or with spectral regularisation (spectral-doctor fix). Look at samples before you throw the run away.",
     ),
     Rule(
         "SD102",
-        "discriminator declining",
+        "spectrum declining",
         Level.WARN,
         False,
-        "The probability that modes are lost is above one half, or under spectral norm the second singular value has "
-        "left the first. It may stop by itself, or be the start of SD101.",
+        "The better half of the layers has sunk near the lower end of its reference range, or under spectral norm the "
+        "second singular value has left the first. It may stop by itself, or be the start of SD101.",
         "Keep the checkpoints from before the onset, and save and check more often. --fail-on declining stops here.",
     ),
     Rule(
         "SD103",
-        "not enough evidence",
+        "spectrum not judged",
         Level.WARN,
         False,
-        "The weights were read and no verdict could be given: no judged layer is large enough, finite and in training, "
-        "or a single checkpoint is doubtful, or without spectral norm nothing changed for the worse in the series.",
+        "The weights were read and their spectrum could not be judged: no layer is large enough, finite and in "
+        "training, or the weights are clipped, or a compensation has shaped them.",
         "Give the earlier checkpoints of the same run, so that a fall can be told from a level.",
     ),
     Rule(
+        "SD104",
+        "discriminator still",
+        Level.WARN,
+        False,
+        "No layer has moved for half of the series or more: the discriminator is not learning, and its spectrum says "
+        "nothing about modes.",
+        "If its rate was decayed to zero on purpose, ignore the rule. If not, look whether its optimizer gets "
+        "gradients; a discriminator that has stopped for good is helped by a fresh one only.",
+    ),
+    Rule(
+        "SD105",
+        "modes lost",
+        Level.FAIL,
+        False,
+        "The probability that modes are lost is 0.8 or more, by the evidence that the message names. README says how "
+        "often that was right. It is an inference about samples: the spectrum itself is SD101.",
+        "Look at samples. Go back to the checkpoint that the message names. --witness asks the generator as well, "
+        "which tells much more.",
+    ),
+    Rule(
+        "SD106",
+        "modes in doubt",
+        Level.WARN,
+        False,
+        "The generator was asked, and the probability that modes are lost lies between 0.2 and 0.8.",
+        "Look at samples, or ask the generator with --witness. --fail-on doubt stops here.",
+    ),
+    Rule(
+        "SD107",
+        "discriminator untrained",
+        Level.WARN,
+        False,
+        "Every layer is as at initialisation: spectra and sizes of random weights. Nothing was learnt, or the wrong "
+        "file was saved.",
+        "Look whether the discriminator's parameters are in an optimizer that steps, and which state was saved.",
+    ),
+    Rule(
         "SD111",
-        "layer collapsed",
+        "layer below its range",
         Level.OFF,
         True,
-        "One layer has lost its plateau. In healthy GANs the last convolution and the shortcuts do that as well, so "
-        "the rule is off until it is selected or given a level.",
+        "One layer's plateau lies below the reference range. In healthy GANs single layers do that as well, so the "
+        "rule is off until it is selected or given a level.",
         "Compare with a run that is known to be good before acting on it; a baseline holds what is normal in yours.",
     ),
     Rule(
         "SD112",
-        "layer declining",
+        "layer fallen",
         Level.OFF,
         True,
-        "The plateau of one layer has fallen against its own best. Off by default, for the reason given for SD111.",
+        "The plateau of one layer lies below the reference range and far under its own best. Off by default, for the "
+        "reason given for SD111.",
         "Watch whether other layers follow.",
     ),
     Rule(
@@ -93,7 +131,8 @@ _ALL = (
         "weights exploding",
         Level.WARN,
         True,
-        "The largest singular value has grown several-fold since the checkpoint before, to its largest so far.",
+        "The largest singular value has grown several-fold since the checkpoint before, to the largest of any layer so "
+        "far.",
         "Lower the discriminator's learning rate, or add spectral norm or a gradient penalty.",
     ),
     Rule(
@@ -112,6 +151,14 @@ _ALL = (
         True,
         "Every value of a weight is zero.",
         "A layer that starts at zero is fine at step 0. Later it means that nothing flows through it.",
+    ),
+    Rule(
+        "SD205",
+        "weights exploded",
+        Level.FAIL,
+        False,
+        "A largest singular value is above 10 000, which no trained layer among hundreds of published ones comes near.",
+        "Resume from an earlier checkpoint, with a lower discriminator rate, spectral norm or a gradient penalty.",
     ),
     Rule(
         "SD301",

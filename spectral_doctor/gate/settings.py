@@ -3,27 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.gate.rules import RULES, Level, matching, rule_named
 from spectral_doctor.records import is_remote
+
+if TYPE_CHECKING:
+    from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement
 
 PREFIX = "SPECTRAL_DOCTOR_"
 # Variables of that prefix that are no settings of a check.
 OTHER_VARIABLES = ("SPECTRAL_DOCTOR_DEBUG", "SPECTRAL_DOCTOR_CONFIG", "SPECTRAL_DOCTOR_CACHE")
 
 
-class FailOn(Enum):
-    """From which verdict on the exit code is 1."""
+class FailingSpectrum(Enum):
+    """From which state of the spectrum on the exit code is 1."""
 
     COLLAPSED = "collapsed"
     DECLINING = "declining"
     NEVER = "never"
+
+
+class FailingModes(Enum):
+    """From which statement about modes on the exit code is 1."""
+
+    LOST = "lost"
+    DOUBT = "doubt"
+    NEVER = "never"
+
+
+@dataclass(frozen=True)
+class FailOn:
+    """From which state of the spectrum, and from which statement about modes, the exit code is 1."""
+
+    spectrum: FailingSpectrum = FailingSpectrum.NEVER
+    modes: FailingModes = FailingModes.NEVER
+
+    @property
+    def never(self) -> bool:
+        """Whether neither statement ever fails."""
+        return self == FailOn()
+
+    def reached(self, diagnosis: Diagnosis) -> bool:
+        """Whether a diagnosis fails; weights that are not finite or exploded at the last checkpoint always do."""
+        if self.never:
+            return False
+        from spectral_doctor.diagnosis.records import SpectrumState
+
+        sunk = {
+            FailingSpectrum.NEVER: (),
+            FailingSpectrum.COLLAPSED: (SpectrumState.COLLAPSED,),
+            FailingSpectrum.DECLINING: (SpectrumState.COLLAPSED, SpectrumState.DECLINING),
+        }[self.spectrum]
+        broken = (*sunk, SpectrumState.NON_FINITE, SpectrumState.EXPLODED)
+        return diagnosis.spectrum in broken or self.lost(diagnosis.modes.statement)
+
+    def lost(self, statement: ModesStatement) -> bool:
+        """Whether a statement about modes fails."""
+        from spectral_doctor.diagnosis.records import ModesStatement
+
+        doubt = self.modes is FailingModes.DOUBT and statement is ModesStatement.IN_DOUBT
+        return doubt or (self.modes is not FailingModes.NEVER and statement is ModesStatement.LOST)
+
+    @classmethod
+    def read(cls, text: object, label: str = "--fail-on") -> FailOn:
+        """Parse `collapsed`, `declining`, `lost`, `doubt` or `never`, several with commas, each also as `spectrum=…`.
+
+        A statement that is not named never fails. Raises `UsageError`.
+        """
+        result = cls()
+        for part in str(text).split(","):
+            statement, equals, level = part.strip().rpartition("=")
+            spectrum = next((item for item in FailingSpectrum if item.value == level), None)
+            modes = next((item for item in FailingModes if item.value == level), None)
+            if (equals and statement not in ("spectrum", "modes")) or (spectrum is None and modes is None):
+                raise _unexpected(text, label, _FAIL_ON)
+            if spectrum is not None and statement != "modes":
+                result = replace(result, spectrum=spectrum)
+            elif modes is not None and statement != "spectrum":
+                result = replace(result, modes=modes)
+            else:
+                raise _unexpected(text, label, _FAIL_ON)
+        return result
+
+
+_FAIL_ON = "never, or of collapsed, declining (spectrum) and lost, doubt (modes) one or two with a comma between"
 
 
 @dataclass(frozen=True)
@@ -38,7 +107,7 @@ class GateSettings:
     discriminator: str | None = None
     step: str | None = None
     exclude: tuple[str, ...] = ()
-    fail_on: FailOn = FailOn.COLLAPSED
+    fail_on: FailOn = FailOn(FailingSpectrum.COLLAPSED, FailingModes.LOST)
     fail_on_coverage: float | None = None
     exit_zero: bool = False
     select: frozenset[str] = frozenset()
@@ -56,13 +125,24 @@ class GateSettings:
             return Level.OFF
         level = self.level.get(code)
         if level is None:
-            level = RULES[code].level
-            if code == "SD102" and self.fail_on is FailOn.DECLINING:
-                level = Level.FAIL
+            level = self._by_fail_on(code, RULES[code].level)
             if level is Level.OFF and code in self.select:
                 level = Level.WARN
         about_files = code.startswith("SD3")
-        return Level.WARN if level is Level.FAIL and self.fail_on is FailOn.NEVER and not about_files else level
+        return Level.WARN if level is Level.FAIL and self.fail_on.never and not about_files else level
+
+    def _by_fail_on(self, code: str, level: Level) -> Level:
+        """The level of the rules of the two statements, which `--fail-on` moves; of others, their own."""
+        spectrum, modes = self.fail_on.spectrum, self.fail_on.modes
+        failing = {
+            "SD101": spectrum is not FailingSpectrum.NEVER,
+            "SD102": spectrum is FailingSpectrum.DECLINING,
+            "SD105": modes is not FailingModes.NEVER,
+            "SD106": modes is FailingModes.DOUBT,
+        }
+        if code not in failing:
+            return level
+        return Level.FAIL if failing[code] else Level.WARN
 
     def silences(self, code: str, layer: str) -> bool:
         """Whether a rule is ignored for a layer; a rule about a whole discriminator (no layer) never is."""
@@ -149,13 +229,6 @@ def _codes(value: Any, label: str) -> frozenset[str]:
     return matching(texts, label)
 
 
-def _fail_on(value: Any, label: str) -> FailOn:
-    names = [item.value for item in FailOn]
-    if value not in names:
-        raise _unexpected(value, label, f"one of {listed(names)}")
-    return FailOn(value)
-
-
 def _percent(value: Any, label: str) -> float:
     try:
         number = float(str(value).removesuffix("%"))
@@ -214,7 +287,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "discriminator": _text,
     "step": _text,
     "exclude": _texts,
-    "fail-on": _fail_on,
+    "fail-on": FailOn.read,
     "fail-on-coverage": _percent,
     "exit-zero": _switch,
     "select": _codes,

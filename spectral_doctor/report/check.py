@@ -29,7 +29,7 @@ def _series(diagnosis: Diagnosis) -> str:
     when = "one checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints, {unit} {steps[0]} to {steps[-1]}"
     since = "" if diagnosis.onset is None or len(steps) == 1 else f" since {unit} {diagnosis.onset}"
     how = "" if trajectory.certainty is Certainty.CONFIRMED else f"; {recognised(trajectory)}"
-    return f"{diagnosis.verdict.value}{since}  {printable(trajectory.discriminator)}: {when}{how}"
+    return f"{diagnosis.words_since(since)}  {printable(trajectory.discriminator)}: {when}{how}"
 
 
 def _mark(problem: Problem) -> str:

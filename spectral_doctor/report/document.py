@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def render_json(inspection: Inspection, found: Mapping[str, Reconstruction] | None = None) -> str:
-    """Return the whole inspection as JSON text: complete spectra, statistics, verdicts, and what was left out.
+    """Return the whole inspection as JSON text: complete spectra, statistics, statements, and what was left out.
 
     `found` is what inverting the generators showed, by checkpoint.
     """
@@ -42,30 +42,39 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
-        "verdict": diagnosis.verdict.value,
-        "probability": diagnosis.probability,
-        "arguments": [asdict(item) for item in diagnosis.arguments],
+        "spectrum": diagnosis.spectrum.value,
+        "modes": {
+            "statement": diagnosis.modes.statement.value,
+            "probability": diagnosis.modes.probability,
+            "tier": diagnosis.modes.tier.value,
+            "arguments": [asdict(item) for item in diagnosis.modes.arguments],
+            "why": diagnosis.modes.why,
+        },
         "summary": diagnosis.summary,
         "onset": diagnosis.onset,
         "onset_after": diagnosis.onset_after,
         "last_healthy": diagnosis.last_healthy,
         "resume_from": None if diagnosis.resume_from is None else str(diagnosis.resume_from),
+        "advice": {"step": diagnosis.advice.step, "why": diagnosis.advice.why},
         "states": [_state(state) for state in diagnosis.states],
         "layers": [_layer(finding) for finding in diagnosis.layers],
         "findings": [{**asdict(finding), "kind": finding.kind.value} for finding in diagnosis.findings],
+        "events": [{**asdict(event), "kind": event.kind.value} for event in diagnosis.events],
         "thresholds": asdict(diagnosis.thresholds),
     }
 
 
 def _state(state: StepState) -> dict[str, Any]:
-    return {**vars(state), "checkpoint": str(state.checkpoint), "verdict": state.verdict.value}
+    words = {"spectrum": state.spectrum.value, "modes": state.modes.value}
+    return {**vars(state), "checkpoint": str(state.checkpoint), **words}
 
 
 def _layer(finding: LayerFinding) -> dict[str, Any]:
     layer, spectra = finding.trajectory, finding.trajectory.spectra
     return {
         "name": finding.layer,
-        "verdict": None if finding.verdict is None else finding.verdict.value,
+        "state": None if finding.state is None else finding.state.value,
+        "reference": None if finding.reference is None else asdict(finding.reference),
         "not_judged": finding.reason,
         "plateau_index": finding.plateau_index,
         "plateau": list(finding.plateau),

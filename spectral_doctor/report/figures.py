@@ -13,25 +13,37 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, LayerState, SpectrumState
 from spectral_doctor.errors import printable
 
 PLOT_FORMATS = ("png", "svg", "pdf")
 _COLUMNS = 5
 # The bright end of viridis is too pale to read on white.
 _MAP = ListedColormap(colormaps["viridis"].colors[:225])  # type: ignore[attr-defined]
-_VERDICT_COLORS = {
-    Verdict.HEALTHY: "#2a7f3f",
-    Verdict.DECLINING: "#b07a00",
-    Verdict.COLLAPSED: "#b3261e",
-    Verdict.NOT_ENOUGH_EVIDENCE: "#6b4a8e",
+_GREEN, _AMBER, _RED, _VIOLET = "#2a7f3f", "#b07a00", "#b3261e", "#6b4a8e"
+_SPECTRUM_COLORS = {
+    SpectrumState.SOUND: _GREEN,
+    SpectrumState.DECLINING: _AMBER,
+    SpectrumState.RECOVERING: _AMBER,
+    SpectrumState.STILL: _AMBER,
+    SpectrumState.COLLAPSED: _RED,
+    SpectrumState.EXPLODED: _RED,
+    SpectrumState.NON_FINITE: _RED,
+    SpectrumState.ZERO: _RED,
+}
+# Every layer's state by colour and by a sign in its title.
+_LAYER_MARKS = {
+    LayerState.SOUND: (_GREEN, "●"),
+    LayerState.LOW: (_AMBER, "↓"),
+    LayerState.FALLEN: (_RED, "▼"),
+    LayerState.NON_FINITE: (_RED, "✕"),
 }
 
 
 def draw(diagnoses: Sequence[Diagnosis]) -> Figure:
     """Draw all series in one figure, one below the other.
 
-    On top the trajectory of σ_k/σ_1 of every judged layer, with the probability of collapse and the onset;
+    On top the trajectory of σ_k/σ_1 of every judged layer, with the probability that modes are lost and the onset;
     below it one panel a layer with its relative spectrum σ_j/σ_1 at every step, dark first, bright last.
     """
     heights = [2.6 + 1.6 * _panel_rows(item) for item in diagnoses]
@@ -60,8 +72,8 @@ def _draw_series(block: SubFigure, diagnosis: Diagnosis) -> None:
     rows = _panel_rows(diagnosis)
     grid = block.add_gridspec(1 + rows, _COLUMNS, height_ratios=[2.2] + [1.6] * rows)
     block.suptitle(
-        f"{_plain(trajectory.discriminator)}: {diagnosis.verdict.value}",
-        color=_VERDICT_COLORS[diagnosis.verdict],
+        f"{_plain(trajectory.discriminator)}: {diagnosis.words}",
+        color=_SPECTRUM_COLORS.get(diagnosis.spectrum, _VIOLET),
         fontsize=12,
     )
     _draw_plateaus(block.add_subplot(grid[0, :]), diagnosis)
@@ -79,14 +91,19 @@ def _draw_plateaus(axes: Axes, diagnosis: Diagnosis) -> None:
     trajectory = diagnosis.trajectory
     for finding in diagnosis.layers:
         values = [float("nan") if value is None else value for value in finding.plateau]
-        if finding.verdict is None:
+        if finding.state is None:
             continue
         axes.plot(trajectory.steps, values, color="#8a8f98", linewidth=0.9, marker=".", markersize=3)
     best = [float("nan") if state.best_plateau is None else state.best_plateau for state in diagnosis.states]
     axes.plot(trajectory.steps, best, color="#1a4f8b", linewidth=2.2, marker="o", markersize=4, label="best layer")
     chances = [float("nan") if state.probability is None else state.probability for state in diagnosis.states]
     axes.plot(
-        trajectory.steps, chances, color="#b3261e", linestyle="--", linewidth=1.4, label="probability of collapse"
+        trajectory.steps,
+        chances,
+        color="#b3261e",
+        linestyle="--",
+        linewidth=1.4,
+        label="probability that modes are lost",
     )
     if diagnosis.onset is not None and len(trajectory.steps) > 1:
         axes.axvline(diagnosis.onset, color="#b07a00", linestyle=":", linewidth=1.5, label=f"onset, {diagnosis.onset}")
@@ -113,8 +130,8 @@ def _draw_spectra(axes: Axes, finding: LayerFinding, steps: Sequence[int]) -> No
             marker="." if spectrum.size < 12 else None,
             markersize=3,
         )
-    title_color = "#444444" if finding.verdict is None else _VERDICT_COLORS[finding.verdict]
-    axes.set_title(_plain(_tail(layer.name)), fontsize=7.5, color=title_color)
+    color, sign = ("#444444", "–") if finding.state is None else _LAYER_MARKS[finding.state]
+    axes.set_title(f"{sign} {_plain(_tail(layer.name))}", fontsize=7.5, color=color)
     axes.set_ylim(0, 1.05)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelsize=6)

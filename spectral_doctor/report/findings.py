@@ -33,7 +33,9 @@ def render_jsonl(outcome: CheckOutcome) -> str:
             {
                 "type": "discriminator",
                 "discriminator": trajectory.discriminator,
-                "verdict": diagnosis.verdict.value,
+                "spectrum": diagnosis.spectrum.value,
+                "modes": diagnosis.modes.statement.value,
+                "tier": diagnosis.modes.tier.value,
                 "probability": diagnosis.probability,
                 "step_unit": trajectory.step_unit,
                 "steps": list(trajectory.steps),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome, Problem
 from spectral_doctor.gate.rules import RULES, Level
 from spectral_doctor.records import SkippedLayer
 
 FILES = "files"
-_JUDGING = ("SD111", "SD112")
+_JUDGING, _ABOUT_MODES = ("SD111", "SD112"), ("SD105", "SD106")
 
 
 def render_junit(outcome: CheckOutcome) -> str:
@@ -46,7 +46,7 @@ def _suite(root: ElementTree.Element, name: str, cases: Sequence[ElementTree.Ele
 def _discriminator_cases(
     diagnosis: Diagnosis, outcome: CheckOutcome, problems: Sequence[Problem]
 ) -> list[ElementTree.Element]:
-    not_judged = {finding.layer: finding.reason for finding in diagnosis.layers if finding.verdict is None}
+    not_judged = {finding.layer: finding.reason for finding in diagnosis.layers if finding.state is None}
     cases = []
     for rule in (RULES[code] for code in outcome.levels if not code.startswith("SD3")):
         layers = [layer.name for layer in diagnosis.trajectory.layers] if rule.per_layer else [""]
@@ -55,6 +55,8 @@ def _discriminator_cases(
             case = _case(f"{rule.code} {rule.title}{f' {layer}' if layer else ''}", found)
             if rule.code in _JUDGING and layer in not_judged:
                 ElementTree.SubElement(case, "skipped", message=f"not judged: {printable(not_judged[layer])}")
+            if rule.code in _ABOUT_MODES and diagnosis.modes.statement is ModesStatement.NOT_KNOWN:
+                ElementTree.SubElement(case, "skipped", message=f"not known: {printable(diagnosis.modes.why)}")
             cases.append(case)
     return [*cases, *(_skipped(item) for item in diagnosis.trajectory.skipped)]
 

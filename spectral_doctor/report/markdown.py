@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, ModesStatement
 from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome
 from spectral_doctor.report.problems import by_rule, conclusion, group_sentence, key_words
@@ -48,18 +48,25 @@ def _discriminators(diagnoses: tuple[Diagnosis, ...]) -> str:
         rows.append(
             (
                 _text(trajectory.discriminator),
-                diagnosis.verdict.value,
+                diagnosis.spectrum.value,
+                _modes(diagnosis),
                 "—" if diagnosis.onset is None else f"{trajectory.step_unit} {diagnosis.onset}",
                 f"{trajectory.step_unit} {trajectory.steps[-1]}",
                 sparkline(best, _TREND),
                 _text(resume),
             )
         )
-    return _table(("discriminator", "verdict", "since", "last", "best plateau", "resume from"), rows)
+    return _table(("discriminator", "spectrum", "modes", "since", "last", "best plateau", "resume from"), rows)
+
+
+def _modes(diagnosis: Diagnosis) -> str:
+    modes = diagnosis.modes
+    told = modes.statement is not ModesStatement.NOT_KNOWN and modes.probability is not None
+    return f"{modes.statement.value} {modes.probability:.2f}" if told else modes.statement.value
 
 
 def _lowest(diagnosis: Diagnosis) -> str:
-    judged = [finding for finding in diagnosis.layers if finding.verdict is not None]
+    judged = [finding for finding in diagnosis.layers if finding.state is not None]
     if not judged:
         return ""
     judged.sort(key=_last)

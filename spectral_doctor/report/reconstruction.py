@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def render_reconstructions(found: Mapping[str, Reconstruction], *, width: int = 80) -> str:
-    """A paragraph a checkpoint: the verdict, then its evidence."""
+    """A paragraph a checkpoint: the statement, then its evidence."""
     paragraphs = []
     for path, item in found.items():
-        text = f"{_verdict(item)} {printable(path)}: {_evidence(item)}"
+        text = f"{_statement(item)} {printable(path)}: {_evidence(item)}"
         paragraphs.append(textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False))
     return "\n".join(paragraphs)
 
 
-def _verdict(item: Reconstruction) -> str:
+def _statement(item: Reconstruction) -> str:
     return "MODES MISSING (provisional)" if item.modes_missing else "NO SIGN OF MISSING MODES (provisional)"
 
 

@@ -51,7 +51,7 @@ def render_plan(plan: ResumePlan, *, width: int = 80) -> str:
 
 
 def render_outcome(outcome: TreatmentOutcome, *, width: int = 80) -> str:
-    """The run given beside the treated one: verdict, best plateau, modes, and every layer's plateau."""
+    """The run given beside the treated one: both statements, best plateau, modes, and every layer's plateau."""
     console = _console(width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("", "before", "after"):
@@ -59,7 +59,8 @@ def render_outcome(outcome: TreatmentOutcome, *, width: int = 80) -> str:
     pair = (outcome.before, outcome.after)
     unit = outcome.after.trajectory.step_unit
     table.add_row(f"last {unit}", *(str(item.trajectory.steps[-1]) for item in pair))
-    table.add_row("verdict", *(item.verdict.value for item in pair))
+    table.add_row("spectrum", *(item.spectrum.value for item in pair))
+    table.add_row("modes", *(item.modes.statement.value for item in pair))
     table.add_row("best plateau", *(_number(item.states[-1].best_plateau) for item in pair))
     table.add_row("modes captured", _modes(outcome.modes_before), _modes(outcome.modes_after))
     table.add_row("KL to uniform", _kl(outcome.modes_before), _kl(outcome.modes_after))
@@ -74,9 +75,9 @@ def render_outcome(outcome: TreatmentOutcome, *, width: int = 80) -> str:
     return _text(console)
 
 
-def verdict_word(diagnosis: Diagnosis) -> str:
-    """A live verdict: the word and the best plateau."""
-    return f"{diagnosis.verdict.value}, best plateau {_number(diagnosis.states[-1].best_plateau)}"
+def live_words(diagnosis: Diagnosis) -> str:
+    """Both statements of a live run, and the best plateau."""
+    return f"{diagnosis.words}, best plateau {_number(diagnosis.states[-1].best_plateau)}"
 
 
 def _row(change: LayerChange) -> tuple[str, str, str, str, str]:

@@ -27,12 +27,12 @@ def states(inspection: Inspection) -> Iterator[tuple[StateKey, Diagnosis, int]]:
 
 
 def state_line(diagnosis: Diagnosis, index: int) -> str:
-    """One state in a line: `step 625: COLLAPSED, best plateau 0.79 in block1.c1 (discriminator)`."""
+    """One state in a line: `step 625: COLLAPSED spectrum, modes LOST, best plateau 0.79 in c1 (netD)`."""
     state = diagnosis.states[index]
     where = f" in {printable(state.best_layer)}" if state.best_layer else ""
     name = printable(diagnosis.trajectory.discriminator)
     return (
-        f"{diagnosis.trajectory.step_unit} {state.step}: {state.verdict.value}, "
+        f"{diagnosis.trajectory.step_unit} {state.step}: {state.spectrum.value} spectrum, modes {state.modes.value}, "
         f"best plateau {_number(state.best_plateau)}{where} ({name})"
     )
 
@@ -53,16 +53,17 @@ def state_values(diagnosis: Diagnosis, index: int) -> dict[str, float]:
 
 
 def live_table(inspection: Inspection) -> Table:
-    """One row a discriminator: where it is, its verdict, its best plateau, and how that came."""
+    """One row a discriminator: where it is, both statements, its best plateau, and how that came."""
     table = Table(box=None, pad_edge=False)
-    for column in ("discriminator", "last", "verdict", "best σk/σ1", "trend"):
+    for column in ("discriminator", "last", "spectrum", "modes", "best σk/σ1", "trend"):
         table.add_column(column)
     for diagnosis in inspection.diagnoses:
         trajectory, last = diagnosis.trajectory, diagnosis.states[-1]
         table.add_row(
             Text(printable(trajectory.discriminator)),
             f"{trajectory.step_unit} {last.step}",
-            diagnosis.verdict.value,
+            diagnosis.spectrum.value,
+            diagnosis.modes.statement.value,
             _number(last.best_plateau),
             sparkline([state.best_plateau for state in diagnosis.states], _TREND),
         )

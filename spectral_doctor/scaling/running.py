@@ -44,7 +44,7 @@ def inspect_at_scale(
     Raises what `inspect_paths` raises, and `UsageError` for a scale that cannot be had.
     """
     if scale.shard is not None:
-        raise UsageError("--shard: a part of the files gives rows and no verdict; write them with --rows, then merge.")
+        raise UsageError("--shard: a part of the files gives rows, no diagnosis; write them with --rows, then merge.")
     chosen = options or Options()
     if scale.is_plain:
         return inspection.inspect_paths(

@@ -11,6 +11,7 @@ from pathlib import Path
 from spectral_doctor.checkpoints.training_state import is_number, stored_evaluation
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
+SOLID, MODES = "solid modes", "modes captured"
 _LARGEST_RECORD = 64 * 2**20
 _SNAPSHOT = re.compile(r"(\d{1,15})(?:\.[A-Za-z]+)?$")
 # By the first letters of a metric's name, as StyleGAN's metrics are called.
@@ -42,15 +43,17 @@ class MetricCurve:
         return max(zip(self.steps, self.values, strict=True), key=lambda pair: sign * pair[1])
 
 
-def read_curves(trajectory: SpectralTrajectory) -> tuple[MetricCurve, ...]:
+def read_curves(trajectory: SpectralTrajectory, ours: bool = True) -> tuple[MetricCurve, ...]:
     """Read what lies in or beside a series' checkpoints: evaluations of our own, `metric-*.jsonl`.
 
-    The evaluation stands inside a training state that `train` wrote; `metric-*.jsonl` are StyleGAN's. A file that
-    cannot be read gives no curve: metrics are shown beside a diagnosis, and no verdict rests on them.
+    The evaluation stands inside a training state that `train` wrote; where the run is known not to be `ours` no file is
+    opened for it. `metric-*.jsonl` are StyleGAN's. A file that cannot be read gives no curve.
     """
+    if not isinstance(trajectory.checkpoints[-1].location, Path):
+        return ()
     checkpoints = [Path(str(ref.location)) for ref in trajectory.checkpoints]
     folders = list(dict.fromkeys(path.parent for path in checkpoints))
-    curves = list(_own_curves(trajectory.steps, checkpoints))
+    curves = list(_own_curves(trajectory.steps, checkpoints)) if ours else []
     for folder in folders:
         for path in sorted(folder.glob("metric-*.jsonl")):
             curves += _stylegan_curves(path, dict(zip(map(_stem, checkpoints), trajectory.steps, strict=True)))
@@ -62,8 +65,11 @@ def _own_curves(steps: Sequence[int], checkpoints: Sequence[Path]) -> Iterable[M
     measured = [(step, item) for step, item in found if item is not None]
     modes = {step: item["modes_captured"] for step, item in measured}
     if modes:
-        source = "the evaluation in the checkpoints"
-        yield _curve("modes captured", modes, True, source, most=measured[-1][1].get("modes"))
+        source, most = "the evaluation in the checkpoints", measured[-1][1].get("modes")
+        solid = {step: item["solid_modes"] for step, item in measured if "solid_modes" in item}
+        if solid:
+            yield _curve(SOLID, solid, True, source, most=most)
+        yield _curve(MODES, modes, True, source, most=most)
         quality = {step: item["high_quality_fraction"] for step, item in measured if "high_quality_fraction" in item}
         if quality:
             yield _curve("share of high-quality samples", quality, True, source)

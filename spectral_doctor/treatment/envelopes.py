@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from spectral_doctor.compensation import envelope_of
-from spectral_doctor.diagnosis.records import Diagnosis, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, SpectrumState
 from spectral_doctor.records import Spectrum
 from spectral_doctor.spectrum import spectrum_of
 from spectral_doctor.trajectory.records import LayerTrajectory
@@ -30,12 +30,12 @@ def series_envelope(diagnosis: Diagnosis, last: int, kind: str) -> tuple[Envelop
         own = _over(layers, [last], 1.0)
         raised = {name: tuple(map(max, values, own[name])) for name, values in fresh.items()}
         return raised, "freshly initialised layers of the same shapes, for there is only one checkpoint"
-    healthy = [index for index, state in enumerate(states) if state.verdict is Verdict.HEALTHY]
+    healthy = [index for index, state in enumerate(states) if state.spectrum is SpectrumState.SOUND]
     if kind == "median" and healthy:
-        return _over(layers, healthy, 0.5), f"the median over {len(healthy)} healthy checkpoints"
+        return _over(layers, healthy, 0.5), f"the median over {len(healthy)} sound checkpoints"
     indices = list(range(last + 1))
     if kind == "median":
-        return _over(layers, indices, 0.5), f"the median over {len(indices)} checkpoints, none of them healthy"
+        return _over(layers, indices, 0.5), f"the median over {len(indices)} checkpoints, none of them sound"
     return _over(layers, indices, 1.0), f"the best of {len(indices)} checkpoints"
 
 

@@ -132,7 +132,7 @@ class ResumePlan:
 
 @dataclass(frozen=True, eq=False)
 class TreatmentOutcome:
-    """A treated run beside the one it was resumed from: verdicts, and the modes where they were measured."""
+    """A treated run beside the one it was resumed from: both statements, and the modes where they were measured."""
 
     training: TrainingOutcome
     before: Diagnosis

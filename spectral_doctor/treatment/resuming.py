@@ -102,9 +102,9 @@ def chosen_start(diagnosis: Diagnosis, from_step: int | None) -> tuple[int, str]
             raise UsageError(f"--from {from_step}: no checkpoint of that {trajectory.step_unit}; there are {steps}.")
         return trajectory.steps.index(from_step), "named with --from"
     if diagnosis.onset is None:
-        return len(trajectory.steps) - 1, f"the last one: the verdict is {diagnosis.verdict.value}"
+        return len(trajectory.steps) - 1, f"the last one: the spectrum is {diagnosis.spectrum.value}"
     if diagnosis.last_healthy is not None:
         index = trajectory.steps.index(diagnosis.last_healthy)
-        return index, f"the last healthy one before the onset at {diagnosis.onset}"
+        return index, f"the last sound one before the onset at {diagnosis.onset}"
     best = [state.best_plateau or 0.0 for state in diagnosis.states]
-    return best.index(max(best)), "none is healthy before the onset; its best plateau is the highest"
+    return best.index(max(best)), "none is sound before the onset; its best plateau is the highest"

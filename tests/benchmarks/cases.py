@@ -3,8 +3,9 @@
     python tests/benchmarks/cases.py FOLDER
 
 FOLDER holds one script a case (`python CASE.py OUT` writes the input), as `in-the-field.md` names them. The right
-answers below are those of the scripts' docstrings, for what concerns reading, networks, steps and runs. The last
-line is one JSON object: cases answered rightly, of all.
+answers below are those of the scripts' docstrings: reading, networks, steps and runs, the state of the spectrum, since
+when, and where to go back to; and nowhere may modes be called kept from a discriminator alone. The last line is one
+JSON object: cases answered rightly, of all.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement
 from spectral_doctor.errors import DoctorError
 from spectral_doctor.inspection import Inspection, inspect_paths
 
@@ -111,6 +113,42 @@ def checkpoints_are(**counts: int) -> Answer:
     return answer
 
 
+def spectra_are(*words: str, since: int | None = None, back_to: int | None = None) -> Answer:
+    """The state of every spectrum is one of the words; its onset, and the step that is advised, where they are said."""
+
+    def answer(outcome: Outcome) -> str:
+        for item in _diagnoses(outcome):
+            if item.spectrum.value not in words or item.modes.statement is ModesStatement.KEPT:
+                return f"{item.trajectory.discriminator}: {item.words}"
+            if since is not None and item.onset != since:
+                return f"since {item.onset}"
+            if back_to is not None and item.advice.step != back_to:
+                return f"go back to {item.advice.step}"
+        return "" if _diagnoses(outcome) else "nothing examined"
+
+    return answer
+
+
+def no_advice(outcome: Outcome) -> str:
+    """No checkpoint is named to build on."""
+    return next((f"build on {item.advice.step}" for item in _diagnoses(outcome) if item.advice.checkpoint), "")
+
+
+def no_finding(outcome: Outcome) -> str:
+    """Nothing beside the state of the spectrum is wrong."""
+    return next((finding.sentence for item in _diagnoses(outcome) for finding in item.findings), "")
+
+
+def only_b_collapses(outcome: Outcome) -> str:
+    """Of two domains the scales of `b` have collapsed and those of `a` are sound."""
+    for item in _diagnoses(outcome):
+        name = item.trajectory.series.name
+        expected = "COLLAPSED" if re.search(r"\bb\b", name) else "SOUND"
+        if item.spectrum.value != expected:
+            return f"{name}: {item.words}"
+    return ""
+
+
 def _diagnoses(outcome: Outcome) -> tuple[Diagnosis, ...]:
     return outcome.diagnoses if isinstance(outcome, Inspection) else ()
 
@@ -124,32 +162,38 @@ FOUR = (10, 20, 30, 40)
 DOMAINS = ("disA", "disA2", "disB", "disB2", "disContent", "disGA", "disGB", "disLA", "disLB")
 CASES: dict[str, Answer] = {
     "actor_critic_and_discriminator": all_of(
-        series_are((3, (500, 1000, 1500, 2000))), layers_are("trunk.0", "trunk.2", "amp_linear")
+        series_are((3, (500, 1000, 1500, 2000))),
+        layers_are("trunk.0", "trunk.2", "amp_linear"),
+        spectra_are("COLLAPSED"),
     ),
     "date_in_a_folder": series_are((3, None)),
     "discriminators_within_discriminators": series_are((3, (0, 10, 20, 30)), count=2),
     "epoch_called_step": steps_in(("step", (0, 1000, 2000, 3000)), ("epoch", (0, 10, 20, 30))),
-    "exploded_alone": series_are((3, None)),
-    "final_beside_epochs": ends_with("netD_final.pth"),
+    "exploded_alone": all_of(series_are((3, None)), spectra_are("EXPLODED")),
+    "final_beside_epochs": all_of(ends_with("netD_final.pth"), spectra_are("COLLAPSED", "DECLINING", back_to=40)),
     "folds_are_not_steps": all_of(series_are((3, None), count=5), names_hold("fold_1", "fold_5")),
     "formats_not_opened": refused_with("2 HDF5 files", "2 Keras files", "2 TorchScript archives", "TensorFlow"),
-    "head_starts_small": series_are((4, (0, 10, 20, 30))),
-    "keys_with_a_capital": series_are((3, FOUR), count=12),
-    "learning_rate_to_zero": series_are((6, (20, 40, 60, 80, 100, 120, 140))),
+    "head_starts_small": all_of(series_are((4, (0, 10, 20, 30))), spectra_are("SOUND"), no_finding),
+    "keys_with_a_capital": all_of(series_are((3, FOUR), count=12), spectra_are("COLLAPSED", since=30)),
+    "learning_rate_to_zero": all_of(series_are((6, (20, 40, 60, 80, 100, 120, 140))), spectra_are("SOUND")),
     "lfs_pointers": refused_with("Git LFS pointer", "git lfs pull"),
     "names_it_does_not_know": all_of(
-        names_hold("multiperioddisc", "multiresddisc", "discr", *DOMAINS), checkpoints_are(disGA=4, disContent=4)
+        names_hold("multiperioddisc", "multiresddisc", "discr", *DOMAINS),
+        checkpoints_are(disGA=4, disContent=4),
+        spectra_are("COLLAPSED"),
     ),
-    "never_trained": series_are((3, None)),
-    "one_checkpoint_declines": series_are((3, None)),
+    "never_trained": all_of(series_are((3, None)), spectra_are("UNTRAINED"), no_advice),
+    "one_checkpoint_declines": all_of(series_are((3, None)), spectra_are("SOUND", "NOT JUDGED")),
     "same_name_in_several_folders": all_of(series_are((3, None), count=3), names_hold("car1", "car2")),
     "state_dict_of_numpy_arrays": series_are((3, None)),
-    "step_two_folders_up": series_are((3, (500, 1000, 1500, 2000))),
-    "thousands_with_k": series_are((3, (5000, 10000, 20000, 100000))),
-    "two_directions_left": series_are((3, (1000, 2000, 3000, 4000, 5000))),
-    "two_domains_in_one_file": series_are((3, (10000, 20000, 30000, 40000)), count=6),
-    "two_numbers_in_the_name": steps_in(("epoch", (1, 2, 10, 100))),
-    "whole_module_torch_save": series_are((4, FOUR), count=3),
+    "step_two_folders_up": all_of(series_are((3, (500, 1000, 1500, 2000))), spectra_are("COLLAPSED")),
+    "thousands_with_k": all_of(series_are((3, (5000, 10000, 20000, 100000))), spectra_are("COLLAPSED")),
+    "two_directions_left": all_of(
+        series_are((3, (1000, 2000, 3000, 4000, 5000))), spectra_are("COLLAPSED", "DECLINING", since=3000, back_to=2000)
+    ),
+    "two_domains_in_one_file": all_of(series_are((3, (10000, 20000, 30000, 40000)), count=6), only_b_collapses),
+    "two_numbers_in_the_name": all_of(steps_in(("epoch", (1, 2, 10, 100))), spectra_are("COLLAPSED")),
+    "whole_module_torch_save": all_of(series_are((4, FOUR), count=3), spectra_are("COLLAPSED", since=30)),
 }
 
 

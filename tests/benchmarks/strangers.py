@@ -1,6 +1,6 @@
 """Strangers' checkpoints: is every discriminator reported, every lone generator recognised, every σ right?
 
-Each verdict is printed with the sentence of what counted for and against it.
+Both statements are printed with their sentence, and nobody's modes may be called kept from a discriminator alone.
 
     python tests/benchmarks/strangers.py ../shared/checkpoints
 
@@ -26,12 +26,13 @@ from spectral_doctor.state_dicts.loading import load_checkpoint
 
 
 def exit_code_of(path: Path) -> tuple[int, str, list[str]]:
-    """Run `inspect` on a file and return its exit code, the verdict words of its report and their sentences."""
+    """Run `inspect` on a file and return its exit code, both statements of its report and their sentences."""
     result = CliRunner().invoke(app, ["inspect", str(path), "--format", "json"])
     if result.exit_code:
         return result.exit_code, "", []
     found = [item["diagnosis"] for item in json.loads(result.stdout)["series"]]
-    return 0, ", ".join(item["verdict"] for item in found), [item["summary"] for item in found]
+    words = ", ".join(f"{item['spectrum']} / {item['modes']['statement']}" for item in found)
+    return 0, words, [item["summary"] for item in found]
 
 
 def worst_error(path: Path) -> tuple[float, int]:
@@ -70,7 +71,7 @@ def main() -> None:
     figures = {
         "discriminators_reported": f"{counts['D right']}/{counts['D']}",
         "generators_recognised": f"{counts['G right']}/{counts['G']}",
-        "verdicts": dict(verdicts),
+        "statements": dict(verdicts),
         "layers": layers,
         "largest_error": float(f"{worst:.3g}"),
     }

@@ -13,8 +13,9 @@ from spectral_doctor.training.state import TrainingState
 from tests.benchmarks.corpus_file import pack, read_corpus
 from tests.benchmarks.draws import Draw, drawn
 from tests.benchmarks.laboratory import change_settings, differing, optimizer_statistics, train_run
-from tests.benchmarks.outcomes import JudgedRun, changes
+from tests.benchmarks.outcomes import JudgedRun, changes, judged
 
+PACKED = Path(__file__).parents[1] / "data" / "corpus-2.json.gz"
 SMALL = {"steps": "6", "save_every": "2", "samples": "400", "batch_size": "8", "generator_channels": "8"}
 
 
@@ -83,3 +84,24 @@ def test_a_change_of_label_is_counted_between_neighbours() -> None:
     assert changes([run], 0.5) == 0.5
     assert changes([run], 0.26) == 0.5
     assert run.neighbours(0.25) == (1, 3)
+
+
+def test_the_packed_corpus_is_what_its_seed_draws() -> None:
+    """At least 240 runs, half of them with spectral norm, every one with the settings of its index."""
+    runs = read_corpus(PACKED)
+    assert len(runs) >= 240
+    assert sum(run["settings"]["spectral_norm"] for run in runs) == len(runs) / 2
+    for index, run in enumerate(runs):
+        draw = drawn(0, index)
+        assert (run["run"], run["recipe"], run["seed"]) == (index, draw.recipe, draw.seed)
+        changed = (
+            draw.changes if not draw.later else {key: draw.changes[key] for key in draw.changes.keys() - draw.later}
+        )
+        assert {key: str(run["settings"][key]) for key in changed} == changed
+
+
+def test_every_outcome_is_in_the_packed_corpus() -> None:
+    """Every one but UNCLEAR at the last checkpoint, and at least forty that lost modes."""
+    ends = [judged(run).outcomes[-1] for run in read_corpus(PACKED)]
+    assert set(Outcome) - set(ends) <= {Outcome.UNCLEAR}
+    assert ends.count(Outcome.MODES_LOST) >= 40

@@ -189,7 +189,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in names:
         diagnosis = source_run(name, sources / name)
-        print(f"{name}: {diagnosis.verdict.value}, onset {diagnosis.onset}", flush=True)
+        print(f"{name}: {diagnosis.words}, onset {diagnosis.onset}", flush=True)
     jobs = [
         (name, start, arm, seed)
         for seed in range(arguments.seeds)

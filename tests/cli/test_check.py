@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from spectral_doctor.cli import app
 from spectral_doctor.cli.boundary import ExitCode
 from tests import hostile
-from tests.builders import save, small_discriminator, small_generator
+from tests.builders import save, small_discriminator, small_generator, sound_discriminator
 from tests.cli.test_inspect import COLLAPSED, as_spectral_norm, nan_weights, torn
 
 ROOT = Path(__file__).parents[2]
@@ -38,15 +38,15 @@ def collapsed(folder: Path = Path()) -> Path:
 
 def healthy(folder: Path = Path()) -> Path:
     """One that has not."""
-    return save(folder, "netD_1.pth", as_spectral_norm(small_discriminator()))
+    return save(folder, "netD_1.pth", as_spectral_norm(sound_discriminator()))
 
 
-def test_exit_0_and_1_follow_the_verdict() -> None:
+def test_exit_0_and_1_follow_the_statements() -> None:
     """Collapsed fails by default; `never` and `--exit-zero` let it pass; healthy passes at every level."""
     bad, good = collapsed(Path("bad")), healthy(Path("good"))
     assert check(good).exit_code == ExitCode.HEALTHY
     assert check(bad).exit_code == ExitCode.FINDINGS
-    for level, code in (("collapsed", 1), ("declining", 1), ("never", 0)):
+    for level, code in (("collapsed", 1), ("declining", 1), ("collapsed,lost", 1), ("lost", 0), ("never", 0)):
         assert check(bad, "--fail-on", level).exit_code == code
         assert check(good, "--fail-on", level).exit_code == 0
     assert check(bad, "--exit-zero").exit_code == 0
@@ -63,6 +63,44 @@ def test_weights_that_are_not_finite_fail() -> None:
     assert "fail  SD201 weights not finite: netD: conv2: 1 value is NaN or infinite at checkpoint 1." in result.stdout
     assert check(path, "--per-layer-ignore", "conv*:SD2").exit_code == ExitCode.HEALTHY
     assert check(path, "--fail-on", "never").exit_code == ExitCode.HEALTHY
+
+
+def test_one_file_can_fail() -> None:
+    """A single checkpoint suffices: exploded weights fail at every level but never, and their neighbour does not."""
+    exploded = {name: 2e4 * tensor if tensor.ndim == 4 else tensor for name, tensor in sound_discriminator().items()}
+    path = save(Path(), "netD_1.pth", as_spectral_norm(exploded))
+    result = check(path)
+    assert result.exit_code == ExitCode.FINDINGS
+    assert result.stdout.startswith(
+        "EXPLODED spectrum · modes NOT KNOWN  netD: one checkpoint\nfail  SD205 weights exploded: netD: "
+    )
+    for level in ("collapsed", "declining", "lost", "doubt"):
+        assert check(path, "--fail-on", level).exit_code == ExitCode.FINDINGS
+    assert check(path, "--fail-on", "never").exit_code == ExitCode.HEALTHY
+    large = {name: 2e3 * tensor if tensor.ndim == 4 else tensor for name, tensor in sound_discriminator().items()}
+    assert check(save(Path(), "netD_1.pth", as_spectral_norm(large))).exit_code == ExitCode.HEALTHY
+
+
+def test_an_untrained_discriminator_is_told_and_does_not_fail() -> None:
+    """Weights as they were drawn are no collapse; trained ones are not told."""
+    result = check(save(Path(), "netD_1.pth", as_spectral_norm(small_discriminator())), "--fail-on", "declining,doubt")
+    assert result.exit_code == ExitCode.HEALTHY
+    assert "warn  SD107 discriminator untrained: netD: " in result.stdout
+    assert "SD107" not in check(healthy()).stdout
+
+
+@pytest.mark.parametrize("level", ["x", "collapsed,", "spectrum=lost", "COLLAPSED"])
+@pytest.mark.parametrize("verb", ["check", "inspect", "watch"])
+def test_fail_on_names_what_it_expects(verb: str, level: str) -> None:
+    """The same sentence from every verb, before a report."""
+    healthy(Path("run"))
+    result = CliRunner().invoke(app, [verb, "run", "--fail-on", level])
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr == (
+        "error: --fail-on: expected never, or of collapsed, declining (spectrum) and lost, doubt (modes) one or two "
+        f"with a comma between, got '{level}'.\n"
+    )
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -149,7 +187,7 @@ def test_exit_4_where_the_only_file_is_torn_or_unsafe() -> None:
 def test_a_torn_file_beside_others_is_a_warning_until_coverage_is_asked_for() -> None:
     """One of two files: 50 %."""
     torn(Path())
-    save(Path(), "netD_5.pth", as_spectral_norm(small_discriminator()))
+    save(Path(), "netD_5.pth", as_spectral_norm(sound_discriminator()))
     assert check(".").exit_code == ExitCode.HEALTHY
     assert "warn  SD302 file not read: netD.pth: cannot be read" in check(".").stdout
     assert check(".", "--fail-on-coverage", "50").exit_code == ExitCode.HEALTHY
@@ -175,15 +213,18 @@ def test_a_signal_is_130() -> None:
 
 
 def test_the_sample_that_collapsed_fails_and_says_where_to_resume(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The output a user sees first; the words of the verdict are the diagnosis's own."""
+    """The output a user sees first; the words of the statements are the diagnosis's own."""
     monkeypatch.chdir(ROOT)
     result = check("sample_checkpoints/collapsed")
     assert result.exit_code == ExitCode.FINDINGS
     lines = result.stdout.splitlines()
-    assert re.match(r"COLLAPSED.* since step \d+  discriminator: 9 checkpoints, step 0 to 800$", lines[0])
-    assert re.match(r"fail  SD101 discriminator collapsed: discriminator: .* Resume from sample_checkpoints/", lines[1])
-    assert lines[-2] == "FAILED: 1 failure, 0 warnings; examined 9 of 9 checkpoints, 11 of 11 weights"
-    assert lines[-1] == "What to do: spectral-doctor rule SD101"
+    first = r"COLLAPSED spectrum since step \d+ · modes [A-Z (.0-9)]+  discriminator: \d+ checkpoints, step 0 to \d+$"
+    assert re.match(first, lines[0])
+    assert re.match(r"fail  SD101 spectrum collapsed: discriminator: .* Resume from sample_checkpoints/", lines[1])
+    assert re.match(
+        r"FAILED: \d failures?, \d warnings?; examined (\d+) of \1 checkpoints, (\d+) of \2 weights$", lines[-2]
+    )
+    assert lines[-1].startswith("What to do: spectral-doctor rule SD101")
     assert check("sample_checkpoints/healthy").exit_code == ExitCode.HEALTHY
 
 
@@ -191,7 +232,7 @@ def test_several_formats_at_once() -> None:
     """One to stdout, the others to their files, and each is told on stderr."""
     result = check(collapsed(), "--format", "github", "--format", "sarif:a.sarif", "--format", "csv:a.csv")
     assert result.exit_code == ExitCode.FINDINGS
-    assert result.stdout.startswith("::error title=SD101 discriminator collapsed,file=netD_1.pth::netD: ")
+    assert result.stdout.startswith("::error title=SD101 spectrum collapsed,file=netD_1.pth::netD: ")
     assert json.loads(Path("a.sarif").read_text())["version"] == "2.1.0"
     assert Path("a.csv").read_text().startswith("discriminator,layer,step")
     assert result.stderr.splitlines() == [
@@ -275,7 +316,7 @@ def test_a_baseline_from_first_to_last() -> None:
     healthy()
     better = check(bad, "--baseline", "known.json")
     assert better.exit_code == ExitCode.HEALTHY
-    assert "fixed  SD101 discriminator collapsed: netD\n" in better.stdout
+    assert "fixed  SD101 spectrum collapsed: netD\n" in better.stdout
     assert Path("known.json").read_bytes() == content
     assert check(bad, "--baseline", "known.json", "--update-baseline").exit_code == ExitCode.HEALTHY
     assert json.loads(Path("known.json").read_text())["findings"] == []
@@ -317,16 +358,15 @@ def test_layers_are_looked_at_where_they_are_selected() -> None:
     path = collapsed()
     assert "SD111" not in check(path).stdout
     result = check(path, "--level", "SD111=warn")
-    assert re.search(r"warn  SD111 layer collapsed: netD: conv: its plateau σ\d/σ1 is 0\.\d\d\.", result.stdout)
+    assert re.search(r"warn  SD111 layer below its range: netD: conv: its plateau σ\d/σ1 is 0\.\d\d\.", result.stdout)
     assert check(path, "--level", "SD111=fail,SD101=off").exit_code == ExitCode.FINDINGS
 
 
 def test_an_excluded_layer_is_left_out() -> None:
     """As in inspect."""
     tensors: dict[str, torch.Tensor] = {}
-    for name in ("good0", "good1", "good2", "good3"):
-        tensors |= {f"{name}.weight_orig": torch.eye(16), f"{name}.weight_u": torch.ones(16)}
-        tensors[f"{name}.weight_v"] = torch.ones(16)
+    for index in range(4):
+        tensors |= as_spectral_norm({f"good{index}.weight": sound_discriminator(index)["conv2.weight"]})
     tensors |= as_spectral_norm(COLLAPSED)
     path = save(Path(), "netD_1.pth", tensors)
     assert check(path).exit_code == ExitCode.HEALTHY
@@ -339,13 +379,14 @@ def test_rule_explains_and_lists() -> None:
     one = run.invoke(app, ["rule", "sd101"])
     assert one.exit_code == 0
     assert one.stdout.startswith(
-        "SD101 discriminator collapsed (level fail)\n\nThe discriminator's layers have lost the plateau"
+        "SD101 spectrum collapsed (level fail)\n\nThe better half of the discriminator's judged layers lies, taken "
     )
     assert "\n\nWhat to do: Go back to the checkpoint" in one.stdout
     lines = run.invoke(app, ["rule"]).stdout.splitlines()
-    assert lines[0] == "SD101  fail  discriminator collapsed"
-    assert lines[3] == "SD111  off   layer collapsed"
-    assert len(lines) == 12
+    assert lines[0] == "SD101  fail  spectrum collapsed"
+    assert lines[4] == "SD105  fail  modes lost"
+    assert lines[7] == "SD111  off   layer below its range"
+    assert len(lines) == 17
     wrong = run.invoke(app, ["rule", "SD999"])
     assert wrong.exit_code == ExitCode.USAGE
     assert wrong.stderr.startswith("error: no rule is called 'SD999'; there are 'SD101', ")
@@ -383,6 +424,37 @@ def test_an_inferred_discriminator_never_fails(verb: str) -> None:
     assert result.exit_code == 0
     assert "COLLAPSED" in result.stdout
     assert "inferred from its shape: one output" in " ".join(result.stdout.split())
+    every = [verb, "history.json", "--fail-on", "declining,doubt"]
+    assert CliRunner().invoke(app, every).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "level", "code"),
+    [
+        ("LOST", "lost", 1),
+        ("LOST", "collapsed", 0),
+        ("IN DOUBT", "lost", 0),
+        ("IN DOUBT", "doubt", 1),
+        ("LOST", "never", 0),
+    ],
+)
+def test_a_generator_alone_fails_by_its_modes(
+    statement: str, level: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no spectrum to judge; without `--witness` nothing was asked, and nothing could be examined."""
+    from spectral_doctor import witnessing
+    from spectral_doctor.diagnosis.records import ModesEstimate, ModesStatement, Tier
+    from spectral_doctor.diagnosis.witness import Witness
+
+    save(Path("g"), "netG.pt", small_generator())
+    modes = ModesEstimate(ModesStatement(statement), 0.5, Tier.ALONE, (), "")
+    lone = witnessing.LoneGenerator("g/netG.pt", modes, Witness(why="as said"), None)
+    monkeypatch.setattr(witnessing, "alone", lambda *_: (lone,))
+    result = CliRunner().invoke(app, ["inspect", "g", "--witness", "--fail-on", level])
+    assert result.exit_code == code
+    assert result.stdout.startswith(f"modes {statement} 0.50    a generator, no discriminator beside it\n")
+    silent = CliRunner().invoke(app, ["inspect", "g", "--fail-on", level])
+    assert silent.exit_code == ExitCode.NOTHING_EXAMINED
 
 
 @pytest.mark.parametrize("verb", [["inspect"], ["check"], ["watch", "--once"]], ids=lambda verb: verb[0])

@@ -15,7 +15,7 @@ import torch
 from spectral_doctor.cli.boundary import ExitCode, exit_code
 from spectral_doctor.errors import CheckpointError, DoctorError, NothingToExamine, UsageError, WeightError
 from tests import hostile, stylegan
-from tests.builders import save, small_discriminator, small_generator
+from tests.builders import save, small_discriminator, small_generator, sound_discriminator
 
 COLLAPSED = {"conv.weight": torch.outer(torch.ones(16), torch.ones(144)).reshape(16, 16, 3, 3) + 0.001 * torch.randn(
     16, 16, 3, 3, generator=torch.Generator().manual_seed(0)
@@ -138,7 +138,8 @@ def test_nan_weights_are_a_finding_and_no_error(tmp_path: Path) -> None:
     path = save(tmp_path, "netD.pt", nan_weights())
     plain, failing = run("inspect", path), run("inspect", path, "--fail-on", "collapsed")
     assert (plain.returncode, failing.returncode) == (0, 1)
-    assert "NON-FINITE  1 value is NaN or infinite in 'conv2' in the one checkpoint given." in plain.stdout
+    assert plain.stdout.startswith("NON-FINITE spectrum · modes NOT KNOWN    netD · one checkpoint\n")
+    assert "  non-finite  1 value is NaN or infinite in 'conv2' in the one checkpoint given\n" in plain.stdout
 
 
 def test_two_runs_in_one_folder_are_reported_one_by_one(tmp_path: Path) -> None:
@@ -150,30 +151,44 @@ def test_two_runs_in_one_folder_are_reported_one_by_one(tmp_path: Path) -> None:
     assert "the files hold 2 different networks under one name" in " ".join(result.stdout.split())
 
 
-def test_exit_codes_follow_the_verdict(tmp_path: Path) -> None:
-    """`--fail-on` decides; without it a verdict is not a failure."""
+def test_exit_codes_follow_the_statements(tmp_path: Path) -> None:
+    """`--fail-on` decides; without it no statement is a failure."""
     collapsed = save(tmp_path, "netD_1.pth", as_spectral_norm(COLLAPSED))
-    healthy = save(tmp_path / "h", "netD_1.pth", as_spectral_norm(small_discriminator()))
+    healthy = save(tmp_path / "h", "netD_1.pth", as_spectral_norm(sound_discriminator()))
     assert run("inspect", collapsed).returncode == 0
-    for level, expected in (("collapsed", 1), ("declining", 1), ("never", 0)):
+    for level, expected in (("collapsed", 1), ("declining", 1), ("lost", 0), ("never", 0)):
         assert run("inspect", collapsed, "--fail-on", level).returncode == expected
     assert run("inspect", healthy, "--fail-on", "declining").returncode == 0
 
 
-def test_sensitive_calls_a_collapse_earlier(tmp_path: Path) -> None:
-    """From even odds on: the same file is doubtful by default and fails with the option."""
-    random = torch.Generator().manual_seed(0)
-    weight = torch.randn(16, 144, generator=random)
-    left, values, right = torch.linalg.svd(weight, full_matrices=False)
-    values[1:] *= 0.78
-    tensors = {"conv.weight": (left @ torch.diag(values) @ right).reshape(16, 16, 3, 3)}
-    path = save(tmp_path, "netD_1.pth", as_spectral_norm(tensors))
-    usual = run("inspect", path, "--fail-on", "collapsed")
-    early = run("inspect", path, "--fail-on", "collapsed", "--sensitive")
+def test_sensitive_calls_a_decline_earlier(tmp_path: Path) -> None:
+    """From a shallower depth on: the same series is sound by default and fails with the option."""
+    left, _, right = torch.linalg.svd(
+        torch.randn(16, 144, generator=torch.Generator().manual_seed(0)), full_matrices=False
+    )
+    for step, plateau in enumerate((0.97, 0.85)):
+        values = torch.tensor([1.0] + [plateau] * 15)
+        tensors = {"conv.weight": (left @ torch.diag(values) @ right).reshape(16, 16, 3, 3)}
+        save(tmp_path, f"netD_{step}.pth", as_spectral_norm(tensors))
+    usual = run("inspect", tmp_path, "--fail-on", "declining")
+    early = run("inspect", tmp_path, "--fail-on", "declining", "--sensitive", "--explain")
     assert (usual.returncode, early.returncode) == (0, 1)
-    assert "NOT ENOUGH EVIDENCE" in usual.stdout
-    assert "COLLAPSED" in early.stdout
-    assert "- collapsed: probability 0.5 or more, and 0.35 at the one before" in early.stdout
+    assert usual.stdout.startswith("SOUND spectrum")
+    assert early.stdout.startswith("DECLINING spectrum")
+    assert "modes LOST: probability 0.5 or more" in early.stdout
+
+
+def test_layers_and_explain_show_more(tmp_path: Path) -> None:
+    """The worst five by default; all of them, and what was skipped, where it is asked for."""
+    tensors: dict[str, torch.Tensor] = {"norm.weight": torch.ones(16)}
+    for index in range(7):
+        tensors[f"conv{index}.weight"] = sound_discriminator(index)["conv2.weight"]
+    path = save(tmp_path, "netD_1.pth", tensors)
+    few, every, explained = (run("inspect", path, *option) for option in ([], ["--layers"], ["--explain"]))
+    rows = [[f"conv{index}" in result.stdout for index in range(7)].count(True) for result in (few, every, explained)]
+    assert rows == [5, 7, 7]
+    assert "  worst 5 of 7 layers (--layers shows all)\n" in few.stdout
+    assert [("Thresholds:" in result.stdout) for result in (few, every, explained)] == [False, False, True]
 
 
 def test_a_clipped_critic_is_recognised_from_its_file(tmp_path: Path) -> None:
@@ -182,7 +197,8 @@ def test_a_clipped_critic_is_recognised_from_its_file(tmp_path: Path) -> None:
     critic = {"conv.weight": (0.02 * torch.randn(16, 16, 3, 3, generator=random)).clamp(-0.01, 0.01)}
     result = run("inspect", save(tmp_path, "netD_1.pth", critic))
     assert result.returncode == 0
-    assert "CLIPPED  61% or more of the weights of 'conv'" in result.stdout
+    assert result.stdout.startswith("CLIPPED spectrum · modes NOT KNOWN    netD · one checkpoint")
+    assert "  clipped     61% or more of the weights of 'conv'" in result.stdout
 
 
 def test_a_torn_file_does_not_hide_the_rest(tmp_path: Path) -> None:
@@ -210,7 +226,7 @@ def test_the_key_of_the_discriminator_can_be_given(tmp_path: Path) -> None:
 
 
 def test_json_goes_to_stdout_and_comes_back(tmp_path: Path) -> None:
-    """The JSON of one run is the input of the next, with the same verdict."""
+    """The JSON of one run is the input of the next, with the same statements."""
     path = save(tmp_path, "netD_1.pth", as_spectral_norm(COLLAPSED))
     first = run("inspect", path, "--format", "json")
     assert first.stderr == ""
@@ -225,7 +241,8 @@ def test_a_plot_is_written_and_inputs_never_are(tmp_path: Path) -> None:
     path = save(tmp_path, "netD_1.pth", small_discriminator())
     before = path.read_bytes()
     picture = tmp_path / "spectra.png"
-    assert run("inspect", path, "--plot", picture).returncode == 0
+    drawn = run("inspect", path, "--plot", picture)
+    assert (drawn.returncode, drawn.stderr) == (0, f"written: {picture}\n")
     assert picture.read_bytes().startswith(b"\x89PNG")
     wrong = run("inspect", path, "--plot", tmp_path / "spectra.gif")
     assert wrong.returncode == ExitCode.USAGE
@@ -243,7 +260,7 @@ def test_a_page_is_written_and_inputs_never_are(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_text("an older report")
     result = run("inspect", path, "--html", page, "--fail-on", "collapsed")
-    assert result.returncode == 1
+    assert (result.returncode, result.stderr) == (1, f"written: {page}\n")
     assert "COLLAPSED" in result.stdout
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
@@ -360,6 +377,7 @@ def test_a_stylegan_run_is_a_series_in_thousands_of_images(tmp_path: Path) -> No
     (tmp_path / "training_options.json").write_text("{}")
     result = run("inspect", tmp_path, "--explain")
     assert result.returncode == 0, result.stderr
-    assert "D: 3 checkpoints, kimg 0 to 400 (from file name)" in result.stdout
-    assert "; confirmed by key 'D'" in result.stdout
+    assert "    D · 3 checkpoints, kimg 0–400\n" in result.stdout
+    assert "  network     confirmed by key 'D'\n" in result.stdout
+    assert "  steps       from file name\n" in result.stdout
     assert "b16.fromrgb" in result.stdout

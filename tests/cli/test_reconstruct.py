@@ -62,7 +62,7 @@ def strangers(folder: Path, shift: float) -> Path:
 
 
 def test_a_run_of_ours_is_examined_without_naming_its_recipe(run: Path) -> None:
-    """The last checkpoint; the input keeps its bytes; the verdict counts for `--fail-on`."""
+    """The last checkpoint; the input keeps its bytes; missing modes count for `--fail-on`."""
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     result = invoke("inspect", run, "--reconstruct", "--fail-on", "collapsed")
     assert result.exit_code == ExitCode.FINDINGS, result.output
@@ -130,7 +130,7 @@ def test_what_is_missing_is_said(run: Path, tmp_path: Path) -> None:
         ([lonely, "--reconstruct", "--recipe", recipe], "no generator in it or beside it"),
         ([history, "--reconstruct"], "is not there; a history alone holds no generator."),
         ([run, "--reconstruct", "--recipe", recipe], "its generator is not the recipe's"),
-        ([run, "--recipe", recipe], "--recipe and --set: go with --reconstruct."),
+        ([run, "--recipe", recipe], "--recipe goes with --reconstruct or --witness, --set with --reconstruct."),
     )
     for arguments, sentence in cases:
         result = invoke("inspect", *arguments)
@@ -147,8 +147,10 @@ def test_what_is_missing_is_said(run: Path, tmp_path: Path) -> None:
         (0.2, 0.4, "Real samples go where", False),
     ],
 )
-def test_the_verdict_needs_both_chance_and_size(coefficient: float, p_value: float, words: str, missing: bool) -> None:
-    """A small difference beyond chance is no verdict, nor a large one within it."""
+def test_the_statement_needs_both_chance_and_size(
+    coefficient: float, p_value: float, words: str, missing: bool
+) -> None:
+    """A small difference beyond chance is no statement, nor a large one within it."""
     item = Reconstruction(coefficient, 0.007, p_value, 0.1, 0.5, 500, 199, 800, 1.0)
     assert item.modes_missing is missing
     said = render_reconstructions({"g.pt": item}, width=2000)

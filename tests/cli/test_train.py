@@ -199,4 +199,4 @@ def test_folders_are_a_series_too(tmp_path: Path) -> None:
     assert names == ["step-000100", "step-000150"]
     inspected = CliRunner().invoke(app, ["inspect", str(tmp_path / "run")])
     assert inspected.exit_code == 0
-    assert "2 checkpoints, step 100 to 150" in inspected.stdout
+    assert "2 checkpoints, step 100–150" in inspected.stdout

@@ -62,7 +62,7 @@ def attached(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("attached") / "run"
     result = invoke("fix", run, "--mode", "veegan", "--from", "20", "--steps", "20", "-o", folder, *SHORT)
     assert result.exit_code == 0, result.output
-    assert "verdict" in result.stdout
+    assert "spectrum" in result.stdout
     assert "modes captured" in result.stdout
     return folder
 

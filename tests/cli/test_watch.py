@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.cli import app
 from spectral_doctor.cli.boundary import ExitCode
-from tests.builders import save, small_discriminator, small_generator, tensorboard_tags
+from tests.builders import save, small_discriminator, small_generator, sound_discriminator, tensorboard_tags
 from tests.cli.test_check import collapsed, healthy
 from tests.cli.test_inspect import as_spectral_norm, torn
 
@@ -69,6 +70,13 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().rstrip("\n")
 
 
+def with_plateau(tensor: torch.Tensor, plateau: float) -> torch.Tensor:
+    """The same convolution with all its singular values but the first scaled to a plateau."""
+    left, values, right = torch.linalg.svd(tensor.flatten(1), full_matrices=False)
+    flat: torch.Tensor = left @ torch.diag(torch.cat([values[:1], plateau * values[1:]])) @ right
+    return flat.reshape(tensor.shape)
+
+
 def test_a_live_run_that_collapses_stops_the_watch(watching: list[subprocess.Popen[str]]) -> None:
     """A line a checkpoint while it is written; at the collapse the finding, the command, and exit code 1."""
     folder = Path("run")
@@ -78,21 +86,21 @@ def test_a_live_run_that_collapses_stops_the_watch(watching: list[subprocess.Pop
     process = start(watching, folder, "--fail-on", "collapsed", "--history", "history.json", "--exec", tell)
     write_atomically(folder / "netD_1.pth", healthy(Path("a")).read_bytes())
     first = line(process)
-    assert first.startswith("step 1: HEALTHY, best plateau 0.")
+    assert first.startswith("step 1: SOUND spectrum, modes ")
     assert first.endswith(" (netD)")
-    # The same convolutions with one direction far above all others; a collapse is one that holds.
-    for step, rest in ((2, 0.001), (3, 0.0011)):
+    # The same convolutions, with all directions but the first near the end of the range, and then far below it.
+    for step, rest in ((2, 0.78), (3, 0.03)):
         flat = {
-            name: tensor.mean() + rest * tensor if tensor.ndim == 4 else tensor
-            for name, tensor in as_spectral_norm(small_discriminator()).items()
+            name: with_plateau(tensor, rest) if tensor.ndim == 4 else tensor
+            for name, tensor in as_spectral_norm(sound_discriminator()).items()
         }
         write_atomically(folder / f"netD_{step}.pth", save(Path("b"), f"netD_{step}.pth", flat).read_bytes())
         if step == 2:
-            assert line(process).startswith("step 2: DECLINING, best plateau 0.")
-            assert line(process).startswith("warn  SD102 discriminator declining: netD: ")
+            assert line(process).startswith("step 2: DECLINING spectrum, modes ")
+            assert line(process).startswith("warn  SD102 spectrum declining: netD: ")
             assert line(process) == "SD102 2 run/netD_2.pth"
-    assert line(process).startswith("step 3: COLLAPSED, best plateau 0.")
-    assert line(process).startswith("fail  SD101 discriminator collapsed: netD: ")
+    assert line(process).startswith("step 3: COLLAPSED spectrum, modes ")
+    assert line(process).startswith("fail  SD101 spectrum collapsed: netD: ")
     assert line(process) == "SD101 3 run/netD_3.pth"
     assert process.wait(20) == ExitCode.FINDINGS
     assert json.loads(Path("history.json").read_text())["series"][0]["steps"] == [1, 2, 3]
@@ -119,7 +127,7 @@ def test_once_examines_what_is_there_and_ends() -> None:
     assert watch("run", "--once").exit_code == ExitCode.HEALTHY
     result = watch("run", "--once", "--fail-on", "collapsed")
     assert result.exit_code == ExitCode.FINDINGS
-    assert result.stdout.splitlines()[0].startswith("step 1: COLLAPSED, best plateau 0.")
+    assert result.stdout.splitlines()[0].startswith("step 1: COLLAPSED spectrum, modes NOT KNOWN, best plateau 0.")
     assert watch("run", "--once", "--fail-on", "collapsed", "--ignore", "SD101").exit_code == ExitCode.HEALTHY
     Path("empty").mkdir()
     old(save(Path("empty"), "netG.pt", small_generator()))
@@ -134,7 +142,7 @@ def test_once_waits_until_a_fresh_file_has_settled() -> None:
     healthy(Path("run"))
     began = time.monotonic()
     result = watch("run", "--once")
-    assert result.stdout.startswith("step 1: HEALTHY")
+    assert result.stdout.startswith("step 1: SOUND spectrum, modes ")
     assert time.monotonic() - began > 0.5
 
 
@@ -162,12 +170,12 @@ def test_a_watch_goes_on_from_the_history_of_an_earlier_one() -> None:
     Path("run").mkdir()
     latest = Path("run/latest.pth")
     for step in (1, 2):
-        save(Path("run"), "latest.pth", {"step": step, "netD": as_spectral_norm(small_discriminator(seed=step))})
+        save(Path("run"), "latest.pth", {"step": step, "netD": as_spectral_norm(sound_discriminator(seed=step))})
         os.utime(latest, (time.time() - 60 + step, time.time() - 60 + step))
         result = watch("run", "--once", "--history", "history.json")
         assert result.exit_code == ExitCode.HEALTHY
         assert len(result.stdout.splitlines()) == 1
-        assert result.stdout.startswith(f"step {step}: HEALTHY")
+        assert result.stdout.startswith(f"step {step}: SOUND spectrum, modes ")
         assert result.stderr == ("" if step == 1 else "taken over from history.json: 1 checkpoint\n")
     (series,) = json.loads(Path("history.json").read_text())["series"]
     assert series["steps"] == [1, 2]
@@ -196,7 +204,7 @@ def test_a_tracker_gets_every_state_once() -> None:
     """A function of the user's own, called with the step and a flat dict of numbers."""
     Path("run").mkdir()
     for step in (1, 2):
-        old(save(Path("run"), f"netD_{step}.pth", as_spectral_norm(small_discriminator(seed=step))))
+        old(save(Path("run"), f"netD_{step}.pth", as_spectral_norm(sound_discriminator(seed=step))))
     Path("mine.py").write_text(
         "import json, pathlib\ndef track(step, values):\n"
         "    with pathlib.Path('told.jsonl').open('a') as file: file.write(json.dumps([step, values]) + '\\n')\n"
@@ -277,4 +285,4 @@ def test_a_terminal_gets_a_live_table() -> None:
     assert "discriminator" in text
     assert "step 400" in text
     assert "watching run; Ctrl-C ends it" in text
-    assert text.count("fail  SD101 discriminator collapsed") == 1
+    assert text.count("fail  SD101 spectrum collapsed") == 1

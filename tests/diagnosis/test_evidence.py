@@ -7,20 +7,23 @@ from collections.abc import Sequence
 
 import pytest
 
-from spectral_doctor.diagnosis.evidence import Evidence, evidence_at, not_judged, panel_of
+from spectral_doctor.diagnosis.evidence import Evidence, depth_at, evidence_at, not_judged, panel_of
 from spectral_doctor.diagnosis.random_matrix import expected_ratio
 from spectral_doctor.diagnosis.records import Thresholds
-from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory
 from tests.builders import identity, layer_over_steps, plateau_spectrum, series
+from tests.diagnosis.judging import FIXED
 
 RANDOM = expected_ratio(64, 576, 5)
 
 
 def evidence_of(*layers: LayerTrajectory, index: int = -1) -> Evidence:
     """The evidence at a checkpoint of a series with these layers."""
-    trajectory = series(*layers)
-    found = evidence_at(trajectory, panel_of(trajectory, Thresholds()), index % len(trajectory.steps), Thresholds())
+    trajectory, thresholds = series(*layers), Thresholds()
+    panel = panel_of(trajectory, thresholds, FIXED)
+    place = index % len(trajectory.steps)
+    depths = [depth for at in range(place + 1) if (depth := depth_at(panel, at, thresholds)) is not None]
+    found = evidence_at(trajectory, panel, place, min(depths), thresholds)
     assert found is not None
     return found
 
@@ -44,56 +47,37 @@ def test_only_the_better_half_of_the_layers_counts() -> None:
     alone = evidence_of(layer_over_steps("a", [0.97]))
     beside = evidence_of(layer_over_steps("a", [0.97]), layer_over_steps("b", [0.2]), layer_over_steps("c", [0.1]))
     assert beside.shortfall == alone.shortfall
-    four = [layer_over_steps(f"l{index}", [value]) for index, value in enumerate((0.97, 0.6, 0.2, 0.1))]
-    assert evidence_of(*four).shortfall > alone.shortfall
 
 
-def test_the_first_layer_is_the_first_that_has_two_values() -> None:
-    """Embeddings are no layers that see the input, and rank 1 has no second value."""
-    embedding = layer_over_steps("embed", [0.2], kind="embedding")
-    head = layer_over_steps("one", [1.0], rank=1)
-    assert evidence_of(embedding, head, layer_over_steps("conv", [0.7])).first == pytest.approx(0.7)
+def test_the_first_layer_counts_by_its_plateau_and_not_by_its_second_value() -> None:
+    """One surviving second direction cannot outvote the rest."""
+    two = LayerTrajectory(identity("a"), (plateau_spectrum(0.2, second=0.99),), (0,))
+    assert evidence_of(two).first == two.spectra[0].ratio(5)  # type: ignore[union-attr]
 
 
-def test_layers_that_stopped_are_counted_from_the_second_checkpoint_on() -> None:
-    """Half of them still: 0.5. A move by a thousandth of σ1 is a move, and one checkpoint says nothing."""
-    still = LayerTrajectory(
-        identity("a"), (plateau_spectrum(0.8), plateau_spectrum(0.9), plateau_spectrum(0.9)), (0,) * 3
+def test_the_fall_is_from_the_best_depth_so_far() -> None:
+    """By the definition of depth; rising again takes it back."""
+    fallen = evidence_of(layer_over_steps("a", [0.8, 0.9, 0.7]))
+    assert fallen.fall == pytest.approx(math.log((1.05 - 0.7) / (1.05 - 0.9)))
+    assert evidence_of(layer_over_steps("a", [0.8, 0.7, 0.9])).fall == 0.0
+
+
+def test_growth_is_of_judged_layers_and_bounded() -> None:
+    """A head that starts near zero says nothing, whatever it grows by; a judged layer at most 2."""
+    head = LayerTrajectory(
+        identity("head", kind="linear", form="plain", rank=1),
+        tuple(plateau_spectrum(1.0, 1, size) for size in (0.01, 1.0)),
+        (0, 0),
     )
-    moving = layer_over_steps("b", [0.9, 0.9, 0.9])
-    assert evidence_of(still, moving).still == 0.5
-    assert evidence_of(still, moving, index=1).still == 0.0
-    assert evidence_of(still, moving, index=0).still == 0.0
+    body = [sized(name, (1.0, 1.1)) for name in ("a", "b", "c")]
+    assert evidence_of(head, *body).outgrowth == 0.0
+    assert evidence_of(sized("x", (0.001, 1e3)), *body).outgrowth == 2.0
+    assert evidence_of(sized("x", (1.0, 8.0)), *body).outgrowth == pytest.approx(math.log(8 / 1.1) - 1.0)
+    assert evidence_of(sized("x", (1.0, 8.0), "spectral norm"), *body).outgrowth == 0.0
 
 
-def test_one_layer_that_outgrows_the_rest_counts_without_spectral_norm_only() -> None:
-    """ln 20 over the median's ln 1, as far as it exceeds 1; growth by e over the median, or all alike, is normal."""
-    rest = [sized("b", [1.0, 1.01]), sized("c", [1.0, 0.99])]
-    assert evidence_of(sized("a", [1.0, 20.0]), *rest).outgrowth == pytest.approx(math.log(20 / 1.01) - 1, abs=1e-6)
-    assert evidence_of(sized("a", [1.0, 2.7]), *rest).outgrowth == 0.0
-    assert evidence_of(*(sized(name, [1.0, 20.0 + index]) for index, name in enumerate("abc"))).outgrowth == 0.0
-    normalised = [sized(name, [1.0, size], "spectral norm") for name, size in (("a", 20.0), ("b", 1.01), ("c", 0.99))]
-    assert evidence_of(*normalised).outgrowth == 0.0
-    assert (evidence_of(*normalised).normalised, evidence_of(*rest).normalised) == (1.0, 0.0)
-
-
-@pytest.mark.parametrize(("share", "reason"), [(0.05, "clipped"), (0.049, "")])
-def test_a_clipped_layer_is_not_judged(share: float, reason: str) -> None:
-    """From a twentieth of its weights at one size on."""
-    layer = LayerTrajectory(identity("a", form="plain"), (plateau_spectrum(0.1),), (0,), (share,))
-    assert not_judged(layer, Thresholds()) == reason
-
-
-def test_a_two_step_spectrum_is_judged_by_its_upper_step() -> None:
-    """Rank 8 raised to the fourth value and nothing behind: the plateau is that of the flat part."""
-    treated = Spectrum((1.0, 1.0, 1.0, 1.0, 0.02, 0.02, 0.01, 0.01))
-    fallen = Spectrum((1.0, 0.9, 0.7, 0.5, 0.02, 0.02, 0.01, 0.01))
-    layers = [LayerTrajectory(identity("a", rank=8), (spectrum,), (0,)) for spectrum in (treated, fallen)]
-    assert evidence_of(layers[0]).shortfall < 0 < evidence_of(layers[1]).shortfall
-
-
-def test_without_a_finite_layer_there_is_no_evidence() -> None:
-    """And with one of two there is that of the other."""
-    trajectory = series(layer_over_steps("a", [None]))
-    assert evidence_at(trajectory, panel_of(trajectory, Thresholds()), 0, Thresholds()) is None
-    assert evidence_of(layer_over_steps("a", [None]), layer_over_steps("b", [0.9])).first == pytest.approx(0.9)
+@pytest.mark.parametrize(("rank", "kind", "reason"), [(3, "conv", "rank 3"), (64, "embedding", "an embedding")])
+def test_heads_shortcuts_and_embeddings_are_shown_and_not_judged(rank: int, kind: str, reason: str) -> None:
+    """By rank and kind; a convolution of rank 8 is judged."""
+    assert not_judged(layer_over_steps("x", [0.9], rank=rank, kind=kind), Thresholds()) == reason
+    assert not_judged(layer_over_steps("x", [0.9], rank=8), Thresholds()) == ""

@@ -1,4 +1,4 @@
-"""What is found beside the verdict: where, and the nearest case where it is not."""
+"""What is found beside the state of the spectrum: where, and the nearest case where it is not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from spectral_doctor.compensation import StaticCompensation, raised
 from spectral_doctor.diagnosis.findings import find_faults, two_step_index
-from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds, Verdict
+from spectral_doctor.diagnosis.records import Finding, FindingKind, SpectrumState, Thresholds
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.records import Spectrum
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
@@ -100,9 +100,9 @@ def test_a_compensated_spectrum_is_named_and_not_called_collapsed() -> None:
         "a two-step spectrum, flat and then a cliff, in 'conv' (to value 32 of 64 in 'conv'): what a static "
         "compensation leaves, judged by its flat part"
     )
-    assert diagnose(series(LayerTrajectory(identity("conv"), (treated,), (0,)))).verdict is Verdict.HEALTHY
+    assert diagnose(series(LayerTrajectory(identity("conv"), (treated,), (0,)))).spectrum is SpectrumState.COMPENSATED
     assert faults(series(LayerTrajectory(identity("conv"), (trained,), (0,)))) == []
-    assert diagnose(series(LayerTrajectory(identity("conv"), (trained,), (0,)))).verdict is Verdict.COLLAPSED
+    assert diagnose(series(LayerTrajectory(identity("conv"), (trained,), (0,)))).spectrum is SpectrumState.COLLAPSED
 
 
 def test_a_clipped_critic_is_named_and_not_judged() -> None:
@@ -118,9 +118,10 @@ def test_a_clipped_critic_is_named_and_not_judged() -> None:
         "where a spectrum near rank 1 is normal and not judged"
     )
     diagnosis = diagnose(critic(0.33))
-    assert diagnosis.verdict is Verdict.NOT_ENOUGH_EVIDENCE
+    assert diagnosis.spectrum is SpectrumState.CLIPPED
     assert diagnosis.summary == (
-        "The weights are clipped: a spectrum near rank 1 is then normal, and nothing else can be judged."
+        "The spectrum is CLIPPED: the weights are clipped, where a spectrum near rank 1 is normal and not judged. "
+        "Whether modes are lost is not known: a spectrum that is CLIPPED tells nothing."
     )
     assert faults(critic(0.04)) == []
     assert diagnose(critic(0.04)).layers[0].reason == ""

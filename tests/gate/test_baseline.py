@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from spectral_doctor.diagnosis.records import Verdict
+from spectral_doctor.diagnosis.records import SpectrumState
 from spectral_doctor.errors import UsageError
 from spectral_doctor.gate.baseline import compared, read_baseline, render_baseline, updated
 from spectral_doctor.gate.judging import judge, nothing_examined
 from spectral_doctor.gate.records import CheckOutcome, Key
 from spectral_doctor.gate.settings import GateSettings
-from tests.gate.cases import TORN, collapsed, inspection_of, with_verdict
+from tests.gate.cases import TORN, collapsed, inspection_of, said
 
 COLLAPSE, NAN, STILL = Key("SD101", "netD", ""), Key("SD201", "netD", "body.c2"), Key("SD203", "netD", "head")
 
@@ -37,12 +37,12 @@ def test_known_problems_do_not_fail_and_new_ones_do() -> None:
     assert not compared(outcome(), frozenset({COLLAPSE, NAN})).fails
 
 
-def test_a_worse_verdict_is_new() -> None:
+def test_a_worse_state_is_new() -> None:
     """A decline that is known does not excuse a collapse."""
-    declining = judge(inspection_of(with_verdict(Verdict.DECLINING)), GateSettings())
+    declining = judge(inspection_of(said(SpectrumState.DECLINING)), GateSettings())
     known = updated(compared(declining, frozenset()))
     assert known == {Key("SD102", "netD", "")}
-    worse = compared(judge(inspection_of(with_verdict(Verdict.COLLAPSED)), GateSettings()), known)
+    worse = compared(judge(inspection_of(said(SpectrumState.COLLAPSED)), GateSettings()), known)
     assert worse.fails
     assert worse.fixed == (Key("SD102", "netD", ""),)
 

@@ -9,19 +9,23 @@ import torch
 from torch import nn
 
 from spectral_doctor.arrays import live_arrays
-from spectral_doctor.diagnosis.records import Finding, FindingKind, Verdict
+from spectral_doctor.diagnosis.records import Finding, FindingKind, ModesStatement, SpectrumState
+from spectral_doctor.diagnosis.rules import diagnose
+from spectral_doctor.diagnosis.witness import Witness
 from spectral_doctor.errors import NoCheckpoints, UnreadableCheckpoint
 from spectral_doctor.gate.coverage import coverage_of
 from spectral_doctor.gate.judging import judge, nothing_examined
 from spectral_doctor.gate.records import Coverage, Key, normalised
 from spectral_doctor.gate.rules import Level
-from spectral_doctor.gate.settings import FailOn, GateSettings
+from spectral_doctor.gate.settings import FailingSpectrum, FailOn, GateSettings
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import Certainty, LeftOut
 from spectral_doctor.state_dicts.matrices import collect_layers
+from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.examining import layer_spectra
 from tests.builders import layer_over_steps, series
-from tests.gate.cases import SUMMARY, TORN, collapsed, inspection_of, with_verdict
+from tests.diagnosis.judging import FIXED, judged
+from tests.gate.cases import SPECTRUM, TORN, UNDECIDED, WHY, collapsed, inspection_of, said
 
 
 def found(settings: GateSettings | None = None) -> list[tuple[str, str, str]]:
@@ -42,50 +46,155 @@ def test_every_fault_becomes_a_problem_with_its_level() -> None:
 
 def test_selection_ignores_and_levels_decide_what_is_found() -> None:
     """Each setting removes or changes exactly what it names."""
-    assert found(GateSettings(select=frozenset({"SD111"}))) == [("SD111", "body.c1", "warn")]
+    assert found(GateSettings(select=frozenset({"SD112"}))) == [("SD112", "body.c1", "warn")]
     assert found(GateSettings(ignore=frozenset({"SD101", "SD302"}))) == [
         ("SD201", "body.c2", "fail"),
         ("SD203", "head", "warn"),
     ]
     silent = GateSettings(per_layer_ignore=(("body.*", frozenset({"SD201"})),), level={"SD203": Level.FAIL})
     assert found(silent) == [("SD101", "", "fail"), ("SD203", "head", "fail"), ("SD302", "", "warn")]
-    assert {level for _, _, level in found(GateSettings(fail_on=FailOn.NEVER))} == {"warn"}
+    assert {level for _, _, level in found(GateSettings(fail_on=FailOn()))} == {"warn"}
 
 
 def test_the_sentences() -> None:
     """What is said, to the letter."""
-    outcome = judge(inspection_of(collapsed(), failures=(TORN,)), GateSettings(level={"SD111": Level.WARN}))
+    outcome = judge(inspection_of(collapsed(), failures=(TORN,)), GateSettings(level={"SD112": Level.WARN}))
     assert [(item.rule.code, item.sentence, item.step, str(item.checkpoint or "")) for item in outcome.problems] == [
-        ("SD101", f"{SUMMARY} Resume from run/netD_200.pth (step 200).", 400, "run/netD_400.pth"),
-        ("SD111", "its plateau σ5/σ1 is 0.40, down from 0.98.", 400, "run/netD_400.pth"),
+        ("SD101", f"{SPECTRUM} Resume from run/netD_200.pth (step 200: {WHY}).", 400, "run/netD_400.pth"),
+        ("SD112", "its plateau σ5/σ1 is 0.40, down from 0.98.", 400, "run/netD_400.pth"),
         ("SD201", "1 value is NaN or infinite at step 400.", 400, "run/netD_400.pth"),
         ("SD203", "unchanged since step 200.", 400, "run/netD_400.pth"),
         ("SD302", str(TORN), None, ""),
     ]
 
 
+LEVELS = ("collapsed", "declining", "lost", "doubt", "never")
+
+
 @pytest.mark.parametrize(
-    ("verdict", "code", "fails"),
+    ("spectrum", "code", "fails"),
     [
-        (Verdict.HEALTHY, None, (False, False, False)),
-        (Verdict.DECLINING, "SD102", (False, True, False)),
-        (Verdict.COLLAPSED, "SD101", (True, True, False)),
-        (Verdict.NOT_ENOUGH_EVIDENCE, "SD103", (False, False, False)),
+        (SpectrumState.SOUND, None, ()),
+        (SpectrumState.RECOVERING, None, ()),
+        (SpectrumState.DECLINING, "SD102", ("declining",)),
+        (SpectrumState.COLLAPSED, "SD101", ("collapsed", "declining")),
+        (SpectrumState.NOT_JUDGED, "SD103", ()),
+        (SpectrumState.CLIPPED, "SD103", ()),
+        (SpectrumState.COMPENSATED, "SD103", ()),
+        (SpectrumState.STILL, "SD104", ()),
+        (SpectrumState.UNTRAINED, "SD107", ()),
+        (SpectrumState.EXPLODED, "SD205", ("collapsed", "declining", "lost", "doubt")),
     ],
 )
-def test_the_verdict_decides(verdict: Verdict, code: str | None, fails: tuple[bool, bool, bool]) -> None:
-    """Every verdict at every `--fail-on`: collapsed, declining, never."""
-    for fail_on, expected in zip(FailOn, fails, strict=True):
-        outcome = judge(inspection_of(with_verdict(verdict)), GateSettings(fail_on=fail_on))
+def test_the_state_of_the_spectrum_decides(spectrum: SpectrumState, code: str | None, fails: tuple[str, ...]) -> None:
+    """Every state has its rule or none, and fails at just these levels of `--fail-on`; broken weights at all."""
+    for level in LEVELS:
+        settings = GateSettings(fail_on=FailOn.read(level))
+        outcome = judge(inspection_of(said(spectrum)), settings)
         assert [item.rule.code for item in outcome.problems] == ([code] if code else [])
-        assert outcome.fails is expected
+        assert outcome.fails is (level in fails)
+        assert settings.fail_on.reached(said(spectrum)) is (level in fails)
+
+
+@pytest.mark.parametrize(
+    ("modes", "code", "fails"),
+    [
+        (ModesStatement.KEPT, None, ()),
+        (ModesStatement.NOT_KNOWN, None, ()),
+        (ModesStatement.IN_DOUBT, "SD106", ("doubt",)),
+        (ModesStatement.LOST, "SD105", ("lost", "doubt")),
+    ],
+)
+def test_the_statement_about_modes_decides(modes: ModesStatement, code: str | None, fails: tuple[str, ...]) -> None:
+    """The other statement has its own rules and levels."""
+    for level in LEVELS:
+        settings = GateSettings(fail_on=FailOn.read(level))
+        outcome = judge(inspection_of(said(modes=modes)), settings)
+        assert [item.rule.code for item in outcome.problems] == ([code] if code else [])
+        assert outcome.fails is (level in fails)
+        assert settings.fail_on.reached(said(modes=modes)) is (level in fails)
+
+
+def test_both_statements_are_told_one_beside_the_other() -> None:
+    """A collapse does not hide lost modes, and each says what it is about."""
+    outcome = judge(inspection_of(said(SpectrumState.DECLINING, ModesStatement.LOST)), GateSettings())
+    assert [(item.rule.code, item.fails) for item in outcome.problems] == [("SD102", False), ("SD105", True)]
+    first, second = (item.sentence for item in outcome.problems)
+    assert first.startswith("The spectrum is DECLINING")
+    assert second.startswith("Modes are probably lost: probability 0.50 by D's spectra and samples of G.")
+
+
+@pytest.mark.parametrize(
+    ("layers", "codes"),
+    [
+        ([(0.97,)], []),
+        ([(0.3,)], ["SD101"]),
+        ([(0.62,)], []),
+        ([(0.9, 0.62)], ["SD102"]),
+        ([(0.9, 0.9)], []),
+        ([(0.3, 0.9)], []),
+    ],
+)
+def test_the_diagnosis_itself_fires_the_rules_of_the_spectrum(
+    layers: list[tuple[float, ...]], codes: list[str]
+) -> None:
+    """From plateaus to codes against the fixed reference: one file can fail; the nearest case beside each does not."""
+    diagnosis = judged(*(layer_over_steps(f"c{index}", row) for index, row in enumerate(layers)))
+    outcome = judge(inspection_of(replace(diagnosis, modes=UNDECIDED)), GateSettings())
+    assert [item.rule.code for item in outcome.problems] == codes
+
+
+@pytest.mark.parametrize(("size", "codes"), [(1.01e4, ["SD205"]), (0.99e4, [])])
+def test_one_file_with_exploded_weights_fails(size: float, codes: list[str]) -> None:
+    """Above ten thousand, in a single checkpoint; below it is not."""
+    layer = layer_over_steps("c1", [0.97])
+    first = layer.spectra[0]
+    assert first is not None
+    exploded = replace(layer, spectra=(type(first)(tuple(size * value for value in first.values)),))
+    outcome = judge(inspection_of(replace(judged(exploded), modes=UNDECIDED)), GateSettings())
+    assert [item.rule.code for item in outcome.problems] == codes
+    assert outcome.fails is bool(codes)
+
+
+@pytest.mark.parametrize(("still", "codes"), [(2, ["SD104"]), (1, [])])
+def test_a_discriminator_that_stands_still_is_told(still: int, codes: list[str]) -> None:
+    """For half of the series; not for less, and where a layer alone stands still that is SD203."""
+    layer = layer_over_steps("c1", [0.97, 0.96, 0.97, 0.96, 0.97][: 5 - still])
+    stopped = replace(layer, spectra=(*layer.spectra, *layer.spectra[-1:] * still), non_finite=(0,) * 5)
+    outcome = judge(inspection_of(judged(stopped)), GateSettings(ignore=frozenset({"SD203"})))
+    assert [item.rule.code for item in outcome.problems if item.rule.code != "SD105"] == codes
+    assert not any(item.fails for item in outcome.problems if item.rule.code == "SD104")
+
+
+@pytest.mark.parametrize(
+    ("witness", "codes"), [(Witness(constant=True, samples=768), ["SD105"]), (Witness(samples=768), []), (None, [])]
+)
+def test_a_generator_that_makes_one_sample_fires_the_rule_of_lost_modes(
+    witness: Witness | None, codes: list[str]
+) -> None:
+    """From testimony to a code that fails, beside a sound spectrum; a generator that was not heard fires none."""
+    trajectory = series(layer_over_steps("c1", [0.97, 0.98]))
+    heard = {} if witness is None else {100: witness}
+    outcome = judge(inspection_of(diagnose(trajectory, reference=FIXED, witnesses=heard)), GateSettings())
+    assert [item.rule.code for item in outcome.problems] == codes
+    assert outcome.fails is bool(codes)
+
+
+@pytest.mark.parametrize(("last", "codes"), [(3.0, ["SD105"]), (6.0, ["SD106"]), (10.0, [])])
+def test_modes_that_the_run_measured_fire_the_rules(last: float, codes: list[str]) -> None:
+    """Lost beyond doubt, in doubt, and kept: by the curve of the run's own samples."""
+    curve = MetricCurve("solid modes", (0, 100), (10.0, last), True, "the evaluation in the checkpoints", 10.0)
+    trajectory = series(layer_over_steps("c1", [0.97, 0.98]))
+    outcome = judge(inspection_of(diagnose(trajectory, reference=FIXED, curves=[curve])), GateSettings())
+    assert [item.rule.code for item in outcome.problems] == codes
+    assert outcome.fails is (codes == ["SD105"])
 
 
 def test_values_that_are_finite_again_are_a_warning() -> None:
     """The exit code is about the last checkpoint."""
     trajectory = series(layer_over_steps("c1", [0.9, None, 0.9]))
     finding = Finding(FindingKind.NON_FINITE, ("c1",), 100, False, "…")
-    diagnosis = replace(with_verdict(Verdict.HEALTHY), trajectory=trajectory, findings=(finding,))
+    diagnosis = replace(said(), trajectory=trajectory, findings=(finding,))
     diagnosis = replace(diagnosis, layers=(replace(diagnosis.layers[0], trajectory=trajectory.layers[0]),))
     outcome = judge(inspection_of(diagnosis), GateSettings())
     (problem,) = outcome.problems
@@ -100,7 +209,7 @@ def test_exploding_and_zero_layers_are_said_in_numbers() -> None:
     assert first is not None
     grown = replace(layer, spectra=(*layer.spectra[:2], type(first)(tuple(4.0 * value for value in first.values))))
     diagnosis = replace(
-        with_verdict(Verdict.HEALTHY),
+        said(),
         trajectory=series(grown),
         findings=(
             Finding(FindingKind.EXPLODING, ("c1",), 200, True, "…"),
@@ -121,12 +230,12 @@ def test_coverage_counts_files_and_weights() -> None:
     assert coverage == Coverage(files=5, files_missed=1, weights=3, weights_missed=1)
     assert coverage.percent == pytest.approx(75.0)
     assert Coverage(0, 0, 0, 0).percent == 0.0
-    low = judge(inspection, GateSettings(fail_on_coverage=75.1, fail_on=FailOn.NEVER))
+    low = judge(inspection, GateSettings(fail_on_coverage=75.1, fail_on=FailOn()))
     assert low.fails
     assert low.problems[-1].sentence == (
         "75 % was examined (5 of 6 checkpoints, 3 of 4 weights), --fail-on-coverage asks for 75.1 %."
     )
-    assert not judge(inspection, GateSettings(fail_on_coverage=75.0, fail_on=FailOn.NEVER)).fails
+    assert not judge(inspection, GateSettings(fail_on_coverage=75.0, fail_on=FailOn())).fails
 
 
 def test_what_is_no_weight_is_not_missing() -> None:
@@ -160,7 +269,7 @@ def test_nothing_examined_is_a_problem_that_nothing_silences(unreadable: bool) -
     """With its notes, and whether a file was there that could not be read."""
     error = UnreadableCheckpoint("a.pt", "torn") if unreadable else NoCheckpoints(["runs"], 0)
     error.add_note("2 more.")
-    outcome = nothing_examined(error, GateSettings(ignore=frozenset({"SD301"}), fail_on=FailOn.NEVER))
+    outcome = nothing_examined(error, GateSettings(ignore=frozenset({"SD301"}), fail_on=FailOn()))
     assert outcome.fails
     assert outcome.unreadable is unreadable
     assert outcome.error == f"{error} 2 more."
@@ -169,7 +278,7 @@ def test_nothing_examined_is_a_problem_that_nothing_silences(unreadable: bool) -
 
 def test_a_format_that_is_not_read_is_missing_and_a_generator_is_not() -> None:
     """What is left out lowers the coverage where it may have been a discriminator that nobody could open."""
-    diagnoses = (with_verdict(Verdict.HEALTHY),)
+    diagnoses = (said(),)
     generator = LeftOut("netG.pth", "a generator, no discriminator")
     closed = LeftOut("d.onnx", "not read here", "ONNX file")
     assert coverage_of(Inspection(diagnoses, (generator,), ())).files_missed == 0
@@ -182,7 +291,7 @@ def test_a_network_that_is_inferred_never_fails(certainty: Certainty) -> None:
     """The same collapse fails where a name says that it is a discriminator, and is a warning where a shape does."""
     diagnosis = collapsed()
     diagnosis = replace(diagnosis, trajectory=replace(diagnosis.trajectory, certainty=certainty))
-    settings = GateSettings(fail_on=FailOn.DECLINING, level={"SD203": Level.FAIL})
+    settings = GateSettings(fail_on=FailOn(FailingSpectrum.DECLINING), level={"SD203": Level.FAIL})
     outcome = judge(inspection_of(diagnosis), settings)
     assert [item.rule.code for item in outcome.problems] == ["SD101", "SD201", "SD203"]
     assert outcome.fails is (certainty is Certainty.CONFIRMED)
@@ -194,7 +303,7 @@ def test_a_network_that_is_inferred_never_fails(certainty: Certainty) -> None:
 
 def test_an_inferred_network_does_not_excuse_a_confirmed_one() -> None:
     """Each is judged by its own certainty, and coverage fails whatever the networks are."""
-    sure, guessed = with_verdict(Verdict.COLLAPSED), with_verdict(Verdict.COLLAPSED, "net")
+    sure, guessed = said(SpectrumState.COLLAPSED), said(SpectrumState.COLLAPSED, name="net")
     guessed = replace(guessed, trajectory=replace(guessed.trajectory, certainty=Certainty.INFERRED))
     outcome = judge(inspection_of(sure, guessed), GateSettings())
     assert [(item.discriminator, item.fails) for item in outcome.problems] == [("netD", True), ("net", False)]
@@ -203,7 +312,7 @@ def test_an_inferred_network_does_not_excuse_a_confirmed_one() -> None:
 
 def test_two_series_of_one_name_stay_apart() -> None:
     """As two histories can have them: the problems of one are not those of the other."""
-    outcome = judge(inspection_of(with_verdict(Verdict.HEALTHY), with_verdict(Verdict.COLLAPSED)), GateSettings())
+    outcome = judge(inspection_of(said(), said(SpectrumState.COLLAPSED)), GateSettings())
     assert [item.discriminator for item in outcome.problems] == ["netD (2)"]
 
 

@@ -11,12 +11,15 @@ import pytest
 from spectral_doctor.errors import UsageError
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.gate.rules import Level
-from spectral_doctor.gate.settings import PARSERS, FailOn, GateSettings
+from spectral_doctor.gate.settings import PARSERS, FailingModes, FailingSpectrum, FailOn, GateSettings
 
 KEYS = (
     "'baseline', 'discriminator', 'exclude', 'exit-zero', 'fail-on', 'fail-on-coverage', 'format', 'ignore', "
     "'level', 'paths', 'per-layer-ignore', 'select', 'step'"
 )
+
+LEVELS = "never, or of collapsed, declining (spectrum) and lost, doubt (modes) one or two with a comma between"
+COLLAPSED, DECLINING = FailOn(FailingSpectrum.COLLAPSED), FailOn(FailingSpectrum.DECLINING)
 
 
 def load(folder: Path, options: dict[str, Any] | None = None, **environment: str) -> GateSettings:
@@ -46,17 +49,17 @@ def test_every_setting_has_a_key_and_a_default() -> None:
 def test_without_any_place_there_are_defaults(tmp_path: Path) -> None:
     """Collapsed fails."""
     assert load(tmp_path) == GateSettings()
-    assert GateSettings().fail_on is FailOn.COLLAPSED
+    assert GateSettings().fail_on == FailOn(FailingSpectrum.COLLAPSED, FailingModes.LOST)
 
 
 def test_the_command_line_is_over_the_environment_is_over_the_file(tmp_path: Path) -> None:
     """Each place wins over the one below, key by key."""
     own(tmp_path, 'fail-on = "never"\nselect = ["SD1"]\nexit-zero = true\n')
-    assert load(tmp_path).fail_on is FailOn.NEVER
-    assert load(tmp_path, FAIL_ON="declining").fail_on is FailOn.DECLINING
+    assert load(tmp_path).fail_on == FailOn()
+    assert load(tmp_path, FAIL_ON="declining").fail_on == DECLINING
     above = load(tmp_path, {"fail-on": "collapsed", "select": None, "ignore": []}, FAIL_ON="declining", EXIT_ZERO="0")
-    assert above.fail_on is FailOn.COLLAPSED
-    assert above.select == {"SD101", "SD102", "SD103", "SD111", "SD112"}
+    assert above.fail_on == COLLAPSED
+    assert above.select == {f"SD{number}" for number in (*range(101, 108), 111, 112)}
     assert above.exit_zero is False
 
 
@@ -82,13 +85,13 @@ def test_the_nearest_file_is_taken(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     project(tmp_path, '[tool.spectral-doctor]\nfail-on = "never"\n')
-    assert load(inner).fail_on is FailOn.NEVER
+    assert load(inner).fail_on == FailOn()
     project(inner, "[tool.ruff]\n")
-    assert load(inner).fail_on is FailOn.NEVER
+    assert load(inner).fail_on == FailOn()
     own(tmp_path, 'fail-on = "declining"\n')
-    assert load(inner).fail_on is FailOn.DECLINING
+    assert load(inner).fail_on == DECLINING
     project(inner, "[tool.spectral-doctor]\n")
-    assert load(inner).fail_on is FailOn.COLLAPSED
+    assert load(inner).fail_on == GateSettings().fail_on
 
 
 def test_a_named_file_is_taken_alone(tmp_path: Path) -> None:
@@ -100,7 +103,7 @@ def test_a_named_file_is_taken_alone(tmp_path: Path) -> None:
         load_settings({}, {}, tmp_path, other),
         load_settings({}, {"SPECTRAL_DOCTOR_CONFIG": str(other)}, tmp_path),
     ):
-        assert (settings.discriminator, settings.fail_on) == ("D", FailOn.COLLAPSED)
+        assert (settings.discriminator, settings.fail_on) == ("D", GateSettings().fail_on)
     path = project(tmp_path, "[project]\n")
     with pytest.raises(UsageError) as error:
         load_settings({}, {}, tmp_path, path)
@@ -130,7 +133,7 @@ def test_a_url_in_a_file_stays_a_url(tmp_path: Path, url: str) -> None:
         ('fail_on = "never"', f"{{file}}: fail_on: unknown key; known are {KEYS}."),
         (
             'fail-on = "sometimes"',
-            "{file}: fail-on: expected one of 'collapsed', 'declining', 'never', got 'sometimes'.",
+            f"{{file}}: fail-on: expected {LEVELS}, got 'sometimes'.",
         ),
         ("fail-on-coverage = 101", "{file}: fail-on-coverage: expected a percentage between 0 and 100, got '101'."),
         ("fail-on-coverage = true", "{file}: fail-on-coverage: expected a percentage between 0 and 100, got 'True'."),
@@ -181,21 +184,70 @@ def test_a_misspelt_variable_is_an_error(tmp_path: Path) -> None:
         load(tmp_path, FAILON="declining")
     assert str(error.value).startswith("SPECTRAL_DOCTOR_FAILON: unknown variable; known are 'SPECTRAL_DOCTOR_BASELINE'")
     assert load_settings({}, {"SPECTRAL_DOCTOR_DEBUG": "1", "HOME": "/"}, tmp_path) == GateSettings()
-    with pytest.raises(UsageError, match=r"^SPECTRAL_DOCTOR_FAIL_ON: expected one of"):
+    with pytest.raises(
+        UsageError, match=r"^SPECTRAL_DOCTOR_FAIL_ON: expected never, or of collapsed, declining \(spectrum\) and"
+    ):
         load(tmp_path, FAIL_ON="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "spectrum", "modes"),
+    [
+        ("never", "never", "never"),
+        ("collapsed", "collapsed", "never"),
+        ("declining", "declining", "never"),
+        ("lost", "never", "lost"),
+        ("doubt", "never", "doubt"),
+        ("collapsed,lost", "collapsed", "lost"),
+        (" doubt , declining ", "declining", "doubt"),
+        ("spectrum=collapsed,modes=doubt", "collapsed", "doubt"),
+        ("modes=lost", "never", "lost"),
+        ("spectrum=never,modes=lost", "never", "lost"),
+    ],
+)
+def test_fail_on_names_one_or_both_statements(text: str, spectrum: str, modes: str) -> None:
+    """What is not named never fails."""
+    assert FailOn.read(text) == FailOn(FailingSpectrum(spectrum), FailingModes(modes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "sometimes",
+        "collapsed,",
+        "collapsed;lost",
+        "spectrum=lost",
+        "modes=collapsed",
+        "layer=lost",
+        "=lost",
+        "LOST",
+    ],
+)
+def test_what_fail_on_is_not_is_an_error(text: str) -> None:
+    """It names the option, what was expected and what came; a level of the other statement is none of this one."""
+    with pytest.raises(UsageError) as error:
+        FailOn.read(text)
+    assert str(error.value) == f"--fail-on: expected {LEVELS}, got '{text}'."
 
 
 def test_levels_follow_fail_on_selection_and_their_own_setting() -> None:
     """The order of what decides a level."""
     level = Level
     assert GateSettings().level_of("SD102") is level.WARN
-    assert GateSettings(fail_on=FailOn.DECLINING).level_of("SD102") is level.FAIL
-    assert GateSettings(fail_on=FailOn.NEVER).level_of("SD201") is level.WARN
-    assert GateSettings(fail_on=FailOn.NEVER, level={"SD202": level.FAIL}).level_of("SD202") is level.WARN
-    assert GateSettings(fail_on=FailOn.NEVER).level_of("SD303") is level.FAIL
+    assert GateSettings(fail_on=DECLINING).level_of("SD102") is level.FAIL
+    assert GateSettings().level_of("SD105") is level.FAIL
+    assert GateSettings(fail_on=COLLAPSED).level_of("SD105") is level.WARN
+    assert GateSettings().level_of("SD106") is level.WARN
+    assert GateSettings(fail_on=FailOn(modes=FailingModes.DOUBT)).level_of("SD106") is level.FAIL
+    assert GateSettings(fail_on=FailOn(modes=FailingModes.DOUBT)).level_of("SD101") is level.WARN
+    assert GateSettings(fail_on=COLLAPSED).level_of("SD205") is level.FAIL
+    assert GateSettings(fail_on=FailOn()).level_of("SD201") is level.WARN
+    assert GateSettings(fail_on=FailOn(), level={"SD202": level.FAIL}).level_of("SD202") is level.WARN
+    assert GateSettings(fail_on=FailOn()).level_of("SD303") is level.FAIL
     assert GateSettings().level_of("SD111") is level.OFF
     assert GateSettings(select=frozenset({"SD111"})).level_of("SD111") is level.WARN
     assert GateSettings(select=frozenset({"SD111"})).level_of("SD101") is level.OFF
     assert GateSettings(ignore=frozenset({"SD101"}), level={"SD101": level.FAIL}).level_of("SD101") is level.OFF
     assert GateSettings(level={"SD111": level.FAIL}).level_of("SD111") is level.FAIL
-    assert GateSettings(ignore=frozenset({"SD301"}), fail_on=FailOn.NEVER).level_of("SD301") is level.FAIL
+    assert GateSettings(ignore=frozenset({"SD301"}), fail_on=FailOn()).level_of("SD301") is level.FAIL

@@ -21,7 +21,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as SarifLog
 
-from spectral_doctor.diagnosis.records import Verdict
+from spectral_doctor.diagnosis.records import ModesStatement
 from spectral_doctor.errors import NoCheckpoints
 from spectral_doctor.gate.baseline import compared
 from spectral_doctor.gate.judging import judge, nothing_examined
@@ -31,7 +31,7 @@ from spectral_doctor.gate.settings import GateSettings
 from spectral_doctor.records import CheckpointRef, Failure, RemotePath, SkippedLayer, SkipReason
 from spectral_doctor.report.formats import RENDERERS
 from tests.builders import layer_over_steps, series
-from tests.gate.cases import TORN, collapsed, inspection_of, with_verdict
+from tests.gate.cases import TORN, collapsed, inspection_of, said
 
 GOLDEN = Path(__file__).parent / "golden"
 ENDINGS = {
@@ -49,15 +49,15 @@ HOSTILE = "\x1b[31m::error::x\n::warning::<b>|`@you`%0A,=1\udc80"
 
 def outcome(*, baseline: bool = False) -> CheckOutcome:
     """A collapsed and a healthy discriminator and a torn file; with a baseline that has the collapse and a zero."""
-    inspection = inspection_of(collapsed(), with_verdict(Verdict.HEALTHY, "netD2"), failures=(TORN,))
-    result = judge(inspection, GateSettings(level={"SD111": Level.WARN}), "/work")
+    inspection = inspection_of(collapsed(), said(name="netD2"), failures=(TORN,))
+    result = judge(inspection, GateSettings(level={"SD112": Level.WARN}), "/work")
     keys = frozenset({Key("SD101", "netD", ""), Key("SD204", "netD", "head"), Key("SD101", "netD3", "")})
     return compared(result, keys) if baseline else result
 
 
 def healthy() -> CheckOutcome:
     """Nothing to say."""
-    return judge(inspection_of(with_verdict(Verdict.HEALTHY)), GateSettings(), "/work")
+    return judge(inspection_of(said()), GateSettings(), "/work")
 
 
 def nothing() -> CheckOutcome:
@@ -79,7 +79,13 @@ def hostile() -> CheckOutcome:
     pairs = zip(diagnosis.layers, layers, strict=True)
     named = tuple(replace(item, trajectory=layer) for item, layer in pairs)
     place = CheckpointRef(Path(HOSTILE))
-    diagnosis = replace(diagnosis, trajectory=trajectory, findings=findings, layers=named, resume_from=place)
+    diagnosis = replace(
+        diagnosis,
+        trajectory=trajectory,
+        findings=findings,
+        layers=named,
+        advice=replace(diagnosis.advice, checkpoint=place),
+    )
     return judge(
         inspection_of(diagnosis, failures=(Failure(HOSTILE, HOSTILE),)), GateSettings(select=frozenset(RULES)), "/work"
     )
@@ -114,7 +120,7 @@ def test_github_escapes_properties_and_messages() -> None:
     result = outcome()
     problem = replace(result.problems[0], checkpoint=CheckpointRef(Path("a:b,c%.pt")), sentence="100 % of it: a, b.")
     assert RENDERERS["github"](replace(result, problems=(problem,))).splitlines()[0] == (
-        "::error title=SD101 discriminator collapsed,file=a%3Ab%2Cc%25.pt::netD: 100 %25 of it: a, b."
+        "::error title=SD101 spectrum collapsed,file=a%3Ab%2Cc%25.pt::netD: 100 %25 of it: a, b."
     )
 
 
@@ -181,7 +187,7 @@ def test_a_checkpoint_in_a_bucket_keeps_its_url() -> None:
 def test_files_refused_for_one_reason_are_one_annotation() -> None:
     """In the formats for people; in those for machines each file stays an entry of its own."""
     failures = tuple(Failure(f"{index}.pt", "cannot be read: it is empty.") for index in range(9))
-    result = judge(inspection_of(with_verdict(Verdict.HEALTHY), failures=failures), GateSettings(), "/work")
+    result = judge(inspection_of(said(), failures=failures), GateSettings(), "/work")
     names = "'0.pt', '1.pt', '2.pt', '3.pt', '4.pt', '5.pt' and 3 more"
     line = f"SD302 file not read: 9 files: {names}: cannot be read: it is empty."
     assert f"warn  {line}" in RENDERERS["text"](result).splitlines()
@@ -214,12 +220,17 @@ def test_junit_has_a_case_for_every_rule_and_layer() -> None:
     suites = {suite.name: {case.name: case for case in suite} for suite in xml}
     assert list(suites) == ["netD", "netD2", "files"]
     netd = suites["netD"]
-    assert len(netd) == 3 + 5 * 3 + 2
+    assert len(netd) == 8 + 5 * 3 + 2
     assert netd["SD201 weights not finite body.c2"].result[0].message == "1 value is NaN or infinite at step 400."
     assert netd["SD201 weights not finite body.c1"].result == []
     assert netd["SD203 layer unchanged head"].system_out == "warning: unchanged since step 200."
-    assert netd["SD101 discriminator collapsed"].result[0].message.startswith("in the baseline: Even the best")
-    assert netd["SD111 layer collapsed head"].result[0].message == "not judged: unchanged"
+    assert netd["SD101 spectrum collapsed"].result[0].message.startswith("in the baseline: The spectrum is COLLAPSED")
+    assert netd["SD112 layer fallen head"].result[0].message == "not judged: unchanged"
+    for name in ("SD105 modes lost", "SD106 modes in doubt"):
+        assert netd[name].result[0].message == "not known: it is not asked here"
+    asked = judge(inspection_of(said(modes=ModesStatement.KEPT)), GateSettings(), "/work")
+    (suite, _) = junitparser.JUnitXml.fromstring(RENDERERS["junit"](asked).encode())
+    assert {case.name: case.result for case in suite}["SD105 modes lost"] == []
     assert netd["examined odd.weight"].result[0].message == "not examined: a meta tensor"
     assert netd["examined body.c2"].result[0].message == "nothing to examine: excluded by --exclude"
 
@@ -227,7 +238,7 @@ def test_junit_has_a_case_for_every_rule_and_layer() -> None:
 def test_gitlab_entries_are_complete_and_their_fingerprints_unique() -> None:
     """The five entries that GitLab asks for; two groups of one convolution are one entry."""
     layers = [layer_over_steps(f"c1[group {index}/2]", [0.9, None]) for index in (1, 2)]
-    diagnosis = replace(with_verdict(Verdict.HEALTHY), trajectory=series(*layers))
+    diagnosis = replace(said(), trajectory=series(*layers))
     diagnosis = replace(
         diagnosis,
         layers=tuple(replace(diagnosis.layers[0], trajectory=layer) for layer in layers),
@@ -238,7 +249,7 @@ def test_gitlab_entries_are_complete_and_their_fingerprints_unique() -> None:
     groups = judge(inspection_of(diagnosis), GateSettings(), "/work")
     assert len(groups.problems) == 2
     torn = judge(
-        inspection_of(with_verdict(Verdict.HEALTHY), failures=(Failure("a", "torn"), Failure("b", "torn"))),
+        inspection_of(said(), failures=(Failure("a", "torn"), Failure("b", "torn"))),
         GateSettings(),
         "/work",
     )
@@ -260,7 +271,7 @@ def test_markdown_shows_names_as_text() -> None:
         assert not re.search(rf"(?<!\\)(?:\\\\)*{re.escape(sign)}(you|b|/b)", text)
     tables = [line for line in text.splitlines() if line.startswith("|")]
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables}
-    assert widths == {5, 7}
+    assert widths == {5, 8}
 
 
 def test_csv_holds_every_layer_at_every_step() -> None:
@@ -294,7 +305,7 @@ def test_json_is_a_history_and_the_decision(tmp_path: Path) -> None:
     assert check["coverage"]["percent"] == pytest.approx(80.0)
     assert [(item["rule"], item["known"]) for item in check["findings"]] == [
         ("SD101", True),
-        ("SD111", False),
+        ("SD112", False),
         ("SD201", False),
         ("SD203", False),
         ("SD302", False),

@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from spectral_doctor.compensation import StaticCompensation, compensate
-from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.records import Spectrum
 from spectral_doctor.report.treatment import render_changes, render_outcome, render_plan
 from spectral_doctor.state_dicts.compensating import LayerChange
 from spectral_doctor.training.records import TrainingOutcome
 from spectral_doctor.treatment.records import DiscriminatorChange, ResumePlan, TreatmentOutcome, TreatmentResult
-from tests.builders import layer_over_steps, series
+from tests.builders import layer_over_steps
+from tests.diagnosis.judging import judged
 
-BEFORE = diagnose(series(layer_over_steps("conv", [1.0, 0.98, 0.3, 0.3])))
-AFTER = diagnose(series(layer_over_steps("conv", [0.98, 0.99, 0.99, 1.0])))
+BEFORE = judged(layer_over_steps("conv", [1.0, 0.98, 0.3, 0.3]))
+AFTER = judged(layer_over_steps("conv", [0.98, 0.99, 0.99, 1.0]))
 PLAN = ResumePlan(
     Path("run/netD_100.pth"),
     100,
     "ring",
-    "the last healthy one before the onset at 200",
+    "the last sound one before the onset at 200",
     BEFORE,
     {},
     "the best of 2 checkpoints",
@@ -32,21 +32,22 @@ def test_the_plan_says_from_where_why_and_what_is_missing() -> None:
     """Before the first update."""
     assert render_plan(PLAN, width=600).splitlines() == [
         f"Before: {BEFORE.summary}",
-        "Resuming from run/netD_100.pth (step 100): the last healthy one before the onset at 200.",
+        "Resuming from run/netD_100.pth (step 100): the last sound one before the onset at 200.",
         "Envelope: the best of 2 checkpoints.",
         "Missing: the generator: a new one is trained from its first step.",
     ]
 
 
 def test_before_stands_beside_after() -> None:
-    """Verdict, plateau, modes and every layer."""
+    """Both statements, plateau, modes and every layer."""
     measured = Evaluation(2500, 1000, 261, None, 2.5, 0.2, ())
     outcome = TreatmentOutcome(TrainingOutcome(200, Path("x")), BEFORE, AFTER, measured, None)
     lines = [" ".join(line.split()) for line in render_outcome(outcome).splitlines() if line.strip()]
     assert lines[0] == "before after"
     assert lines[2:] == [
         "last step 300 300",
-        "verdict COLLAPSED HEALTHY",
+        "spectrum COLLAPSED SOUND",
+        f"modes {BEFORE.modes.statement.value} {AFTER.modes.statement.value}",
         "best plateau 0.30 1.00",
         "modes captured 261 of 1000 not measured",
         "KL to uniform 2.500 not measured",

@@ -122,13 +122,15 @@ def test_images_have_no_quality(tmp_path: Path) -> None:
 
 
 def test_the_samples_modes_are_those_in_their_states() -> None:
-    """The curve of the sample run equals what was measured when it was trained."""
+    """The curves of the sample run equal what was measured when it was trained."""
     paths = sorted((SAMPLES / "collapsed").glob("step-*.pt"))
     states = [torch.load(path, weights_only=True) for path in paths]
     steps = [int(state["step"]) for state in states]
-    (curve,) = read_curves(run_at(SAMPLES / "collapsed", [path.name for path in paths], steps))
-    assert curve.name == "modes captured"
-    assert list(curve.values) == [state["evaluation"]["modes_captured"] for state in states]
+    solid, modes, quality = read_curves(run_at(SAMPLES / "collapsed", [path.name for path in paths], steps))
+    assert (solid.name, modes.name) == ("solid modes", "modes captured")
+    assert list(solid.values) == [state["evaluation"]["solid_modes"] for state in states]
+    assert list(modes.values) == [state["evaluation"]["modes_captured"] for state in states]
+    assert list(quality.values) == [state["evaluation"]["high_quality_fraction"] for state in states]
 
 
 @pytest.mark.parametrize(

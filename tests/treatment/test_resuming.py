@@ -8,26 +8,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from spectral_doctor.diagnosis.records import Diagnosis, Verdict
-from spectral_doctor.diagnosis.rules import diagnose
+from spectral_doctor.diagnosis.records import Diagnosis, SpectrumState
 from spectral_doctor.errors import UsageError
 from spectral_doctor.treatment.envelopes import initial_envelope, series_envelope
 from spectral_doctor.treatment.records import Dose
 from spectral_doctor.treatment.resuming import chosen_start, plan_resume
-from tests.builders import layer_over_steps, save, series, small_discriminator
+from tests.builders import layer_over_steps, save, small_discriminator
+from tests.diagnosis.judging import judged
 
 
 def diagnosed(*plateaus: float) -> Diagnosis:
     """A series of one spectrally normalised layer, checkpoints at 0, 100, …"""
-    return diagnose(series(layer_over_steps("conv", plateaus)))
+    return judged(layer_over_steps("conv", plateaus))
 
 
 @pytest.mark.parametrize(
     ("plateaus", "index", "why"),
     [
-        ([1.0, 0.99, 0.98, 0.5, 0.4], 2, "the last healthy one before the onset at 300"),
-        ([1.0, 0.99, 0.98], 2, "the last one: the verdict is HEALTHY"),
-        ([0.3, 0.6, 0.5], 1, "none is healthy before the onset; its best plateau is the highest"),
+        ([1.0, 0.99, 0.98, 0.5, 0.4], 2, "the last sound one before the onset at 300"),
+        ([1.0, 0.99, 0.98], 2, "the last one: the spectrum is SOUND"),
+        ([0.3, 0.45, 0.4], 1, "none is sound before the onset; its best plateau is the highest"),
     ],
 )
 def test_the_start_is_the_last_good_checkpoint(plateaus: list[float], index: int, why: str) -> None:
@@ -57,14 +57,14 @@ def test_the_envelope_ends_where_the_run_is_resumed() -> None:
     assert source == "the checkpoint that is resumed, as in the official code"
 
 
-def test_the_median_is_over_healthy_checkpoints_alone() -> None:
+def test_the_median_is_over_sound_checkpoints_alone() -> None:
     """A collapsed checkpoint in between would pull it down."""
     diagnosis = diagnosed(0.96, 0.98, 0.97, 0.4, 0.97)
-    assert [state.verdict for state in diagnosis.states].count(Verdict.HEALTHY) == 4
+    assert [state.spectrum for state in diagnosis.states].count(SpectrumState.SOUND) == 4
     envelope, source = series_envelope(diagnosis, 4, "median")
-    assert source == "the median over 4 healthy checkpoints"
+    assert source == "the median over 4 sound checkpoints"
     assert envelope["conv"][1] == pytest.approx(0.97)
-    assert series_envelope(diagnosed(0.4, 0.5), 1, "median")[1] == "the median over 2 checkpoints, none of them healthy"
+    assert series_envelope(diagnosed(0.4, 0.5), 1, "median")[1] == "the median over 2 checkpoints, none of them sound"
 
 
 def test_one_checkpoint_has_the_envelope_of_a_fresh_layer_or_its_own() -> None:

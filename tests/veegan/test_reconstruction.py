@@ -134,7 +134,7 @@ def test_f_inverts_a_generator_that_can_be_inverted() -> None:
 
 
 def test_a_generator_that_is_not_finite_has_nothing_to_reconstruct() -> None:
-    """It says so instead of a verdict."""
+    """It says so instead of a statement."""
     generator = nn.Linear(2, 2)
     nn.init.constant_(generator.bias, math.nan)
     with pytest.raises(NothingToExamine, match="the generator's samples are NaN or infinite"):

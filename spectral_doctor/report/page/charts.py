@@ -34,16 +34,16 @@ def shared_axis(trajectory: SpectralTrajectory, curves: Sequence[MetricCurve]) -
 
 
 def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
-    """σk/σ1 of every judged layer, the best of them in bold, the collapse threshold and the onset."""
+    """σk/σ1 of every judged layer, the best of them in bold, the probability that modes are lost, and the onset."""
     trajectory = diagnosis.trajectory
     best = [state.best_plateau for state in diagnosis.states]
-    judged = [item for item in diagnosis.layers if item.verdict is not None]
+    judged = [item for item in diagnosis.layers if item.state is not None]
     chances = [state.probability for state in diagnosis.states]
     chance = course(chances, trajectory.steps, trajectory.step_unit)
     onset = "" if diagnosis.onset is None else f" Onset at {diagnosis.onset}."
     text = course(best, trajectory.steps, trajectory.step_unit)
     picture = plot(
-        f"Plateau of the best layer: {text}. Probability of collapse: {chance}.{onset}",
+        f"Plateau of the best layer: {text}. Probability that modes are lost: {chance}.{onset}",
         "tall",
         x,
         _UNIT,
@@ -59,8 +59,8 @@ def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
     )
     return _figure(
         "Plateau σk/σ1",
-        f"Bold: the best of the judged layers ({len(judged)}). Grey: each of them. Dashed: the probability of a "
-        "collapse. "
+        f"Bold: the best of the judged layers ({len(judged)}). Grey: each of them. Dashed: the probability "
+        "that modes are lost. "
         f"Across: {trajectory.step_unit}.",
         picture,
     )
@@ -169,7 +169,7 @@ def _markers(diagnosis: Diagnosis, *, labelled: bool = True) -> list[Rule]:
     onset = Rule(diagnosis.onset, f"onset {diagnosis.onset}" if labelled else "", "onset", row=1)
     if diagnosis.last_healthy is None or not labelled:
         return [onset]
-    return [onset, Rule(diagnosis.last_healthy, f"last healthy {diagnosis.last_healthy}", "resume", turn=0.45)]
+    return [onset, Rule(diagnosis.last_healthy, f"last sound {diagnosis.last_healthy}", "resume", turn=0.45)]
 
 
 def _fan_words(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> str:

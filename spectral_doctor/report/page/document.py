@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 
-from spectral_doctor.diagnosis.records import Diagnosis, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, SpectrumState
 from spectral_doctor.inspection import Inspection
-from spectral_doctor.report.page.layers import verdict_sign
+from spectral_doctor.report.page.layers import state_sign
 from spectral_doctor.report.page.markup import Markup, joined, tag
 from spectral_doctor.report.page.palette import theme_css
 from spectral_doctor.report.page.series import reason_list, series_section
@@ -17,7 +17,20 @@ from spectral_doctor.report.problems import failures_by_reason, grouped_failures
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.version import __version__
 
-_WORST_FIRST = (Verdict.COLLAPSED, Verdict.DECLINING, Verdict.NOT_ENOUGH_EVIDENCE, Verdict.HEALTHY)
+_WORST_FIRST = (
+    SpectrumState.NON_FINITE,
+    SpectrumState.EXPLODED,
+    SpectrumState.ZERO,
+    SpectrumState.COLLAPSED,
+    SpectrumState.DECLINING,
+    SpectrumState.RECOVERING,
+    SpectrumState.STILL,
+    SpectrumState.NOT_JUDGED,
+    SpectrumState.UNTRAINED,
+    SpectrumState.CLIPPED,
+    SpectrumState.COMPENSATED,
+    SpectrumState.SOUND,
+)
 
 
 def render_page(inspection: Inspection, curves: Sequence[Sequence[MetricCurve]] = ()) -> str:
@@ -38,7 +51,7 @@ def render_page(inspection: Inspection, curves: Sequence[Sequence[MetricCurve]] 
     ]
     body = tag(
         "body",
-        tag("a", "Skip to the verdict", href="#main", class_="skip"),
+        tag("a", "Skip to the statements", href="#main", class_="skip"),
         _banner(),
         tag("main", _overview(inspection.diagnoses), *sections, _not_examined(inspection), id="main", tabindex="-1"),
         _footer(inspection.diagnoses),
@@ -66,8 +79,8 @@ def _head(diagnoses: Sequence[Diagnosis], style: str, script: str) -> Markup:
 
 
 def _title(diagnoses: Sequence[Diagnosis]) -> str:
-    verdicts = [item.verdict for item in diagnoses]
-    worst = next((verdict for verdict in _WORST_FIRST if verdict in verdicts), None)
+    states = [item.spectrum for item in diagnoses]
+    worst = next((state for state in _WORST_FIRST if state in states), None)
     name = diagnoses[0].trajectory.discriminator if len(diagnoses) == 1 else f"{len(diagnoses)} discriminators"
     return f"{worst.value if worst else 'Nothing examined'}: {name} (spectral-doctor)"
 
@@ -87,7 +100,7 @@ def _overview(diagnoses: Sequence[Diagnosis]) -> Markup | None:
         name = tag("a", trajectory.discriminator, href=f"#series-{index}", class_="code")
         parts = [f"since {trajectory.step_unit} {diagnosis.onset}"] if diagnosis.onset is not None else []
         parts += [finding.kind.value for finding in diagnosis.findings]
-        sign = verdict_sign(diagnosis.verdict, diagnosis.verdict.value)
+        sign = state_sign(diagnosis.spectrum, diagnosis.words)
         items.append(tag("li", sign, " ", name, " ", tag("span", ", ".join(parts), class_="muted")))
     title = tag("h2", f"{len(diagnoses)} discriminators", id="overview")
     return tag("nav", title, tag("ul", *items, class_="plain"), aria_labelledby="overview", class_="overview")
@@ -115,8 +128,8 @@ def _footer(diagnoses: Sequence[Diagnosis]) -> Markup:
         parts.append(tag("h2", "Thresholds (what they cost in false alarms is measured in README)"))
         parts.append(tag("ul", *(tag("li", sentence) for sentence in item.sentences())))
     about = (
-        "A verdict is a fact about weights. Mode collapse is a fact about samples: this page shows what was "
-        "measured on them where the run has it, and claims nothing about it. "
+        "The state of a spectrum is a fact about weights. Lost modes are a fact about samples, and inferred here from "
+        "what the first tile names; what a run measured of its samples is shown where the run has it. "
     )
     return tag("footer", *parts, tag("p", about, f"Written by spectral-doctor {__version__}."), class_="muted")
 

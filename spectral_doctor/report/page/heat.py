@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from spectral_doctor.diagnosis.records import Diagnosis
 from spectral_doctor.report.page.charts import thinned
 from spectral_doctor.report.page.drawing import step_label
-from spectral_doctor.report.page.layers import LayerView, verdict_sign
+from spectral_doctor.report.page.layers import LayerView, state_sign
 from spectral_doctor.report.page.markup import Markup, joined, scroll_region, tag
 from spectral_doctor.report.page.palette import HEAT_LEVELS
 from spectral_doctor.report.page.wording import layer_state
@@ -76,7 +76,7 @@ def _column_head(step: int, is_onset: bool, labelled: bool) -> Markup:
 def _row(view: LayerView, diagnosis: Diagnosis, columns: Sequence[int], onset: int | None) -> list[Markup]:
     spoken = f"{view.name}, {layer_state(view.finding)}"
     link = tag("a", view.short, href=f"#{view.anchor}", title=view.name, aria_label=spoken)
-    cells = [tag("th", verdict_sign(view.finding.verdict), " ", link, scope="row", class_="name")]
+    cells = [tag("th", state_sign(view.finding.state), " ", link, scope="row", class_="name")]
     for index in columns:
         at_onset = " onset" if diagnosis.trajectory.steps[index] == onset else ""
         value = view.finding.plateau[index]

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
 from spectral_doctor.errors import printable
 from spectral_doctor.report.listing import FORMS, layer_rows
 from spectral_doctor.report.page.charts import plateau_course, sigma_course, spectrum_fan
 from spectral_doctor.report.page.markup import Markup, joined, scroll_region, tag
-from spectral_doctor.report.page.wording import layer_state, mark, number
+from spectral_doctor.report.page.wording import State, layer_state, mark, number
 
 LONGEST_NAME = 35
 # A module's name from its first letter to the number at its end.
@@ -34,7 +34,7 @@ class LayerView:
         plateau, deficit = self.finding.plateau[-1], self.finding.deficit
         return {
             "data_name": printable(self.name),
-            "data_verdict": mark(self.finding.verdict)[0],
+            "data_state": mark(self.finding.state)[0],
             "data_order": self.order,
             "data_plateau": f"{-1.0 if plateau is None else plateau:.6f}",
             "data_deficit": f"{2.0 if deficit is None else deficit:.6f}",
@@ -68,10 +68,10 @@ def _shortened(name: str) -> str:
     return short if len(short) <= LONGEST_NAME else f"{short[:half]}…{short[-half:]}"
 
 
-def verdict_sign(verdict: Verdict | None, word: str = "") -> Markup:
-    """A verdict's sign, and its word; without a word the word is there for screen readers."""
-    class_, sign = mark(verdict)
-    spoken = word or ("not judged" if verdict is None else verdict.value.lower())
+def state_sign(state: State | None, word: str = "") -> Markup:
+    """A statement's sign, and its word; without a word the word is there for screen readers."""
+    class_, sign = mark(state)
+    spoken = word or ("not judged" if state is None else state.value.lower())
     return tag(
         "span",
         tag("span", sign, aria_hidden="true"),
@@ -90,7 +90,7 @@ def layer_card(view: LayerView, diagnosis: Diagnosis) -> Markup:
     small += [sigma_course(view.finding.trajectory, diagnosis)] if several else []
     return tag(
         "li",
-        tag("div", heading, verdict_sign(view.finding.verdict, layer_state(view.finding)), class_="card-head"),
+        tag("div", heading, state_sign(view.finding.state, layer_state(view.finding)), class_="card-head"),
         _facts(view),
         spectrum_fan(view.finding.trajectory, trajectory),
         tag("div", *small, class_="pair") if small else None,
@@ -106,6 +106,7 @@ def _facts(view: LayerView) -> Markup:
     rows, columns = identity.matrix_shape
     facts = [
         ("σk/σ1", "NaN/Inf" if plateau is None else f"{plateau:.2f}" if finding.plateau_index > 1 else "–"),
+        ("healthy", _healthy(finding)),
         ("k", str(finding.plateau_index)),
         (
             "deficit",
@@ -116,6 +117,12 @@ def _facts(view: LayerView) -> Markup:
         ("norm", FORMS.get(identity.form, identity.form)),
     ]
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts), class_="facts")
+
+
+def _healthy(finding: LayerFinding) -> str:
+    if finding.state is None or finding.reference is None:
+        return "–"
+    return f"{finding.reference.low:.2f}–{finding.reference.high:.2f}"
 
 
 def _numbers(view: LayerView, diagnosis: Diagnosis) -> Markup:

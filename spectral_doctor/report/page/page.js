@@ -33,13 +33,13 @@
 
     const filter = () => {
       const wanted = search.value.trim().toLowerCase();
-      const verdicts = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
+      const states = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
       let shown = 0;
       for (const list of lists) {
         shown = 0;
         for (const item of list.children) {
-          const { name, verdict } = item.dataset;
-          item.hidden = !(name.toLowerCase().includes(wanted) && verdicts.has(verdict));
+          const { name, state } = item.dataset;
+          item.hidden = !(name.toLowerCase().includes(wanted) && states.has(state));
           shown += item.hidden ? 0 : 1;
         }
       }

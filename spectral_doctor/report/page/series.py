@@ -1,16 +1,16 @@
-"""One discriminator: the verdict and what to do about it, the courses over the steps, and its layers."""
+"""One discriminator: both statements and what to do about them, the courses over the steps, and its layers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from spectral_doctor.diagnosis.records import Diagnosis
+from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement
 from spectral_doctor.records import CheckpointRef
 from spectral_doctor.report.listing import recognised
 from spectral_doctor.report.page.charts import metric_chart, plateau_chart, shared_axis
 from spectral_doctor.report.page.heat import heat_map
-from spectral_doctor.report.page.layers import LayerView, layer_card, layer_views, verdict_sign
+from spectral_doctor.report.page.layers import LayerView, layer_card, layer_views, state_sign
 from spectral_doctor.report.page.markup import Markup, joined, scroll_region, tag
 from spectral_doctor.report.page.palette import FAN_LEVELS
 from spectral_doctor.report.page.wording import advice, by_reason, mark, since, span
@@ -23,10 +23,10 @@ _SORTS = (
     ("deficit", "deficit, largest first"),
     ("name", "name"),
 )
-_VERDICT_WORDS = (
-    ("collapsed", "collapsed"),
-    ("declining", "declining"),
-    ("healthy", "healthy"),
+_STATE_WORDS = (
+    ("collapsed", "fallen"),
+    ("declining", "low"),
+    ("healthy", "in range"),
     ("unclear", "not finite"),
     ("not-judged", "not judged"),
 )
@@ -37,7 +37,7 @@ def series_section(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: 
     views = layer_views(diagnosis, prefix)
     return tag(
         "article",
-        _verdict(diagnosis, curves, prefix),
+        _statements(diagnosis, curves, prefix),
         _findings(diagnosis),
         _courses(diagnosis, curves, prefix),
         _layers(diagnosis, views, prefix),
@@ -48,13 +48,18 @@ def series_section(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: 
     )
 
 
-def _verdict(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -> Markup:
-    """What a reader wants first: collapsed or not, since when, and where to go back to."""
+def _statements(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -> Markup:
+    """What a reader wants first: both statements, since when, and where to go back to."""
     trajectory = diagnosis.trajectory
-    class_, sign = mark(diagnosis.verdict)
+    class_, sign = mark(diagnosis.spectrum)
     title = tag(
         "h2",
-        tag("span", tag("span", sign, aria_hidden="true"), f" {diagnosis.verdict.value}", class_="verdict"),
+        tag(
+            "span",
+            tag("span", sign, aria_hidden="true"),
+            f" {diagnosis.spectrum.value} spectrum · modes {diagnosis.modes.statement.value}",
+            class_="statements",
+        ),
         tag("span", " for ", class_="unseen"),
         tag("span", trajectory.discriminator, class_="code whose"),
         id=f"{prefix}-title",
@@ -78,9 +83,13 @@ def _answers(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     last, probability = diagnosis.states[-1].best_plateau, diagnosis.probability
     answers = [
         ("Since", when, tag("p", known)),
-        ("Go back to" if diagnosis.onset is not None else "Build on", where, joined([path, tag("p", why)])),
         (
-            "Probability of collapse",
+            "Build on" if diagnosis.advice.step == diagnosis.trajectory.steps[-1] else "Go back to",
+            where,
+            joined([path, tag("p", why)]),
+        ),
+        (
+            "Probability that modes are lost",
             "–" if probability is None else f"{probability:.2f}",
             tag("p", _odds_words(diagnosis)),
         ),
@@ -103,9 +112,10 @@ def _metric_answer(curve: MetricCurve) -> tuple[str, str, Markup]:
 
 
 def _odds_words(diagnosis: Diagnosis) -> str:
-    return (
-        f"Collapsed from {diagnosis.thresholds.collapsed_at:g}, declining from {diagnosis.thresholds.declining_at:g}."
-    )
+    modes, thresholds = diagnosis.modes, diagnosis.thresholds
+    if modes.statement is ModesStatement.NOT_KNOWN:
+        return f"Not known: {modes.why}."
+    return f"By {modes.tier.value}. Lost from {thresholds.lost_at:g}, kept below {thresholds.kept_below:g}."
 
 
 def _plateau_words(diagnosis: Diagnosis) -> str:
@@ -117,13 +127,23 @@ def _plateau_words(diagnosis: Diagnosis) -> str:
 
 
 def _findings(diagnosis: Diagnosis) -> Markup | None:
-    if not diagnosis.findings:
+    if not diagnosis.findings and not diagnosis.events:
         return None
+    unit = diagnosis.trajectory.step_unit
     items = [
+        tag(
+            "li",
+            tag("strong", item.kind.value.upper()),
+            f" {unit} {item.first}–{item.last}: {item.sentence}.",
+            class_="finding",
+        )
+        for item in diagnosis.events
+    ]
+    items += [
         tag("li", tag("strong", item.kind.value), " ", f"{item.sentence}.", class_="finding")
         for item in diagnosis.findings
     ]
-    return tag("section", tag("h3", "Beside the verdict"), tag("ul", *items, class_="findings"))
+    return tag("section", tag("h3", "Beside the statements"), tag("ul", *items, class_="findings"))
 
 
 def _courses(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -> Markup | None:
@@ -139,10 +159,10 @@ def _courses(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
 
 
 def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
-    """Every checkpoint as a row: verdict so far, best plateau, metrics, path."""
-    names = [diagnosis.trajectory.step_unit, "verdict so far", "probability", "best plateau", "in layer", "deficit"]
+    """Every checkpoint as a row: both statements, best plateau, metrics, path."""
+    names = [diagnosis.trajectory.step_unit, "spectrum", "modes", "probability", "best plateau", "in layer", "deficit"]
     names += [*(curve.name for curve in curves), "checkpoint"]
-    words = ("verdict so far", "in layer", "checkpoint")
+    words = ("spectrum", "modes", "in layer", "checkpoint")
     heads = [tag("th", name, scope="col", class_="words" if name in words else None) for name in names]
     measured = [dict(zip(curve.steps, curve.values, strict=True)) for curve in curves]
     # Where each checkpoint is a folder, the files in them have one name.
@@ -150,7 +170,8 @@ def _checkpoints(diagnosis: Diagnosis, curves: Sequence[MetricCurve]) -> Markup:
     rows = []
     for state in diagnosis.states:
         cells: list[str] = [
-            verdict_sign(state.verdict, state.verdict.value.lower()),
+            state_sign(state.spectrum, state.spectrum.value.lower()),
+            state_sign(state.modes, state.modes.value.lower()),
             "–" if state.probability is None else f"{state.probability:.2f}",
             "–" if state.best_plateau is None else f"{state.best_plateau:.3f}",
             tag("span", state.best_layer, class_="code words"),
@@ -188,10 +209,10 @@ def _layers(diagnosis: Diagnosis, views: Sequence[LayerView], prefix: str) -> Ma
 
 def _tools(views: Sequence[LayerView], prefix: str) -> Markup:
     """Filter and sort; hidden where scripts do not run, for then nothing would happen."""
-    counts = Counter(mark(view.finding.verdict)[0] for view in views)
+    counts = Counter(mark(view.finding.state)[0] for view in views)
     boxes = [
         tag("label", tag("input", type="checkbox", value=value, checked=True), f" {word} ({counts[value]})")
-        for value, word in _VERDICT_WORDS
+        for value, word in _STATE_WORDS
         if counts[value]
     ]
     search, sort = f"{prefix}-search", f"{prefix}-sort"

@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, Verdict
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding, LayerState, ModesStatement, SpectrumState
 from spectral_doctor.records import CheckpointRef
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
-# The class of a verdict in the style sheet and the sign that says it without colour.
-_MARKS = {
-    Verdict.COLLAPSED: ("collapsed", "▼"),
-    Verdict.DECLINING: ("declining", "↘"),
-    Verdict.HEALTHY: ("healthy", "●"),
+State = SpectrumState | ModesStatement | LayerState
+# The class of a statement in the style sheet and the sign that says it without colour.
+_MARKS: dict[State, tuple[str, str]] = {
+    SpectrumState.COLLAPSED: ("collapsed", "▼"),
+    SpectrumState.EXPLODED: ("collapsed", "✸"),
+    SpectrumState.NON_FINITE: ("collapsed", "✕"),
+    SpectrumState.ZERO: ("collapsed", "0"),
+    SpectrumState.DECLINING: ("declining", "↘"),
+    SpectrumState.RECOVERING: ("declining", "↗"),
+    SpectrumState.STILL: ("declining", "="),
+    SpectrumState.SOUND: ("healthy", "●"),
+    ModesStatement.LOST: ("collapsed", "▼"),
+    ModesStatement.IN_DOUBT: ("declining", "≈"),
+    ModesStatement.KEPT: ("healthy", "●"),
+    LayerState.FALLEN: ("collapsed", "▼"),
+    LayerState.LOW: ("declining", "↓"),
+    LayerState.SOUND: ("healthy", "●"),
 }
 UNCLEAR = ("unclear", "?")
 NOT_JUDGED = ("not-judged", "–")
@@ -27,16 +39,14 @@ def number(value: float) -> str:
     return f"{value:.0f}" if 1000.0 <= value < 100_000.0 else f"{value:.1e}"
 
 
-def mark(verdict: Verdict | None) -> tuple[str, str]:
-    """The class and the sign of a verdict; None is a layer that is shown and not judged."""
-    return NOT_JUDGED if verdict is None else _MARKS.get(verdict, UNCLEAR)
+def mark(state: State | None) -> tuple[str, str]:
+    """The class and the sign of a statement; None is a layer that is shown and not judged."""
+    return NOT_JUDGED if state is None else _MARKS.get(state, UNCLEAR)
 
 
 def layer_state(finding: LayerFinding) -> str:
     """What a layer is, in a word or two."""
-    if finding.verdict is None:
-        return f"not judged: {finding.reason}"
-    return "not finite" if finding.verdict is Verdict.NOT_ENOUGH_EVIDENCE else finding.verdict.value.lower()
+    return f"not judged: {finding.reason}" if finding.state is None else finding.state.value
 
 
 def span(trajectory: SpectralTrajectory) -> str:
@@ -49,22 +59,13 @@ def span(trajectory: SpectralTrajectory) -> str:
 
 def advice(diagnosis: Diagnosis) -> tuple[str, CheckpointRef | None, str]:
     """What to do: a heading, the checkpoint it is about, and why."""
-    unit = diagnosis.trajectory.step_unit
-    if diagnosis.onset is not None and diagnosis.resume_from is not None:
-        there = "still there " if diagnosis.healthy_is_gone else ""
-        why = f"The last healthy checkpoint {there}before the onset at {unit} {diagnosis.onset}."
-        return f"{unit} {diagnosis.last_healthy}", diagnosis.resume_from, why
-    if diagnosis.onset is not None and diagnosis.healthy_is_gone:
-        return "none is left", None, "The healthy checkpoints before the onset are no longer there as they were."
-    if diagnosis.onset is not None:
-        why = "No healthy checkpoint before the onset is among those given; add earlier ones to find one."
-        return "no checkpoint known", None, why
-    if diagnosis.resume_from is not None:
-        if len(diagnosis.trajectory.steps) == 1:
-            return "this checkpoint", diagnosis.resume_from, "It is the only one given."
-        why = "No onset was found; this is the latest healthy checkpoint."
-        return f"{unit} {diagnosis.last_healthy}", diagnosis.resume_from, why
-    return "none", None, "No checkpoint among those given can be recommended."
+    found, unit = diagnosis.advice, diagnosis.trajectory.step_unit
+    why = f"{found.why[:1].upper()}{found.why[1:]}."
+    if found.checkpoint is None:
+        return "nowhere", None, why
+    if len(diagnosis.trajectory.steps) == 1:
+        return "this checkpoint", found.checkpoint, "It is the only one given."
+    return f"{unit} {found.step}", found.checkpoint, why
 
 
 def since(diagnosis: Diagnosis) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from spectral_doctor.records import CheckpointRef, Failure, LeftOut, SeriesId, S
 from spectral_doctor.report.page import render_page
 from spectral_doctor.trajectory.curves import MetricCurve
 from tests.builders import layer_over_steps, series
+from tests.diagnosis.judging import judged
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -67,13 +68,11 @@ class Page(HTMLParser):
 
 
 def collapsing() -> Diagnosis:
-    """A body that collapses at step 300."""
-    return diagnose(
-        series(
-            layer_over_steps("block1.c1", [0.97, 0.98, 0.96, 0.7, 0.4]),
-            layer_over_steps("block1.c2", [0.95, 0.97, 0.95, None, 0.2]),
-            layer_over_steps("shortcut", [0.9, 0.8, 0.7, 0.6, 0.5], rank=3),
-        )
+    """A body that collapses at step 300, with a layer that was not finite once before."""
+    return judged(
+        layer_over_steps("block1.c1", [0.97, 0.98, 0.96, 0.45, 0.4]),
+        layer_over_steps("block1.c2", [0.95, None, 0.95, 0.4, 0.2]),
+        layer_over_steps("shortcut", [0.9, 0.8, 0.7, 0.6, 0.5], rank=3),
     )
 
 
@@ -107,17 +106,18 @@ def shown(text: str) -> str:
     return " ".join(" ".join(Page(text).text).split())
 
 
-def test_the_first_lines_are_verdict_onset_and_where_to_go_back_to() -> None:
+def test_the_first_lines_are_both_statements_onset_and_where_to_go_back_to() -> None:
     """In this order, before any picture: the answers that a reader wants first."""
     diagnosis = collapsing()
     text = shown(page_of(diagnosis))
     text = text[text.index("spectral-doctor report") :]
     answers = (
-        "▼ COLLAPSED",
+        "▼ COLLAPSED spectrum · modes",
         "for netD",
         " ".join(diagnosis.summary.split()),
         "Since step 300 Not yet at 200.",
-        "Go back to step 200 run/netD_200.pth The last healthy checkpoint before the onset at step 300.",
+        f"Go back to step {diagnosis.advice.step} run/netD_{diagnosis.advice.step}.pth The last sound spectrum before",
+        "Probability that modes are lost",
         "Best plateau now 0.40 At its best 0.98, at 100.",
         "5 checkpoints, step 0 to 400 (from file name).",
         "Over the run",
@@ -130,16 +130,16 @@ def test_the_first_lines_are_verdict_onset_and_where_to_go_back_to() -> None:
 @pytest.mark.parametrize(
     ("plateaus", "words"),
     [
-        ([0.97, 0.96], "Build on step 100 run/netD_100.pth No onset was found; this is the latest healthy checkpoint."),
+        ([0.97, 0.96], "Since – No onset in this series. Build on step 100 run/netD_100.pth The latest."),
         ([0.97], "Since – One checkpoint shows no onset. Build on this checkpoint run/netD_0.pth"),
-        ([0.5, 0.4], "Since step 0 or before Every checkpoint given is affected. Go back to no checkpoint known"),
+        ([0.5, 0.4], "Since step 0 or before Every checkpoint given is affected. Go back to nowhere No sound"),
         ([0.5], "Since unknown One checkpoint shows no onset."),
-        ([None, None], "No checkpoint among those given can be recommended."),
+        ([None, None], "Go back to nowhere No sound checkpoint from before is among those given: add earlier ones."),
     ],
 )
 def test_advice_fits_what_is_known(plateaus: list[float | None], words: str) -> None:
     """Healthy, a single checkpoint, collapsed from the start, never finite."""
-    assert words in shown(page_of(diagnose(series(layer_over_steps("conv", plateaus)))))
+    assert words in shown(page_of(judged(layer_over_steps("conv", plateaus))))
 
 
 def test_the_page_is_well_formed_and_asks_for_nothing() -> None:
@@ -198,13 +198,13 @@ def test_every_figure_has_its_text_and_every_number_a_table() -> None:
     assert labels[0].startswith(f"Plateau of the best layer: {course}. ")
     assert labels[0].endswith(" Onset at 300.")
     assert labels[1] == "modes captured: 3 at step 0, highest 8 at 200, lowest 2 at 400, 2 at 400."
-    gap = "0.95 at step 0, highest 0.97 at 100, lowest 0.2 at 400, 0.2 at 400; not finite at 1 of 5 checkpoints"
+    gap = "0.95 at step 0, highest 0.95 at 0, lowest 0.2 at 400, 0.2 at 400; not finite at 1 of 5 checkpoints"
     assert f"σk/σ1: {gap}." in labels
     silent = [item for item in page.named("svg") if item.get("role") != "img" and item.get("aria-hidden") != "true"]
     assert all(item.get("class") == "stretch" for item in silent)
     text = shown(page_of(collapsing(), curve))
     assert "2 of 8 at step 400; best 8 at 200; higher is better. From metric-modes.jsonl." in text
-    assert re.search(r" 300 (▼ collapsed|↘ declining) [\d. ]*0\.700 block1\.c1 ", text)
+    assert re.search(r" 300 ▼ collapsed \S (not known|lost) [\d.–]+ 0\.450 block1\.c1 ", text)
     scopes = [item.get("scope") for item in page.named("th")]
     assert set(scopes) == {"row", "col"}
 
@@ -212,9 +212,24 @@ def test_every_figure_has_its_text_and_every_number_a_table() -> None:
 def test_a_layer_that_is_not_finite_is_said_to_be_so_everywhere() -> None:
     """In the heat map, in the numbers, and as a finding."""
     text = shown(page_of(collapsing()))
-    assert "0.95 0.97 0.95 NaN 0.20" in text
-    assert "300 NaN/Inf – – – –" in text
-    assert "NON-FINITE 1 value is NaN or infinite in 'block1.c2' at step 300, and finite again at the last." in text
+    assert "0.95 NaN 0.95 0.40 0.20" in text
+    assert "100 NaN/Inf – – – –" in text
+    assert "NON-FINITE 1 value is NaN or infinite in 'block1.c2' at step 100, and finite again at the last." in text
+
+
+def test_a_layer_stands_beside_its_range() -> None:
+    """With its state; one that is not judged has none."""
+    text = shown(page_of(collapsing()))
+    assert "▼ fallen σk/σ1 0.40 healthy 0.60–1.00 k 5 " in text
+    assert "– not judged: rank 3 σk/σ1 0.50 healthy – k 2 " in text
+
+
+def test_events_stand_beside_the_statements() -> None:
+    """What happened in the series, and when; a run without an event has no such section."""
+    assert re.search(
+        r"Beside the statements FELL step 200–300: the spectrum fell: COLLAPSED\.", shown(page_of(collapsing()))
+    )
+    assert "Beside the statements" not in shown(page_of(judged(layer_over_steps("conv", [0.97, 0.96]))))
 
 
 def test_what_was_not_examined_is_on_the_page() -> None:
@@ -236,9 +251,10 @@ def test_what_was_not_examined_is_on_the_page() -> None:
 
 def test_several_discriminators_begin_with_an_overview() -> None:
     """One line each, with a link to each; with one there is none."""
-    sound = diagnose(series(layer_over_steps("conv", [0.96, 0.97])))
+    sound = judged(layer_over_steps("conv", [0.96, 0.97]))
     text = render_page(Inspection((sound, collapsing()), (), ()))
-    assert "2 discriminators ● HEALTHY netD ▼ COLLAPSED netD since step 300, NON-FINITE" in shown(text)
+    first, second = sound.words, collapsing().words
+    assert f"2 discriminators ● {first} netD ▼ {second} netD since step 300, NON-FINITE" in shown(text)
     page = Page(text)
     anchors = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     links = [str(item["href"])[1:] for item in page.named("a")]
@@ -255,8 +271,8 @@ def test_curves_belong_to_diagnoses() -> None:
 
 def test_long_series_stay_readable() -> None:
     """A picture draws a few of the spectra and columns, the first, last and onset among them, and says so."""
-    values = [0.97] * 150 + [0.5] * 150
-    text = page_of(diagnose(series(layer_over_steps("conv", list(values), rank=512))))
+    values = [0.97] * 150 + [0.4] * 150
+    text = page_of(judged(layer_over_steps("conv", list(values), rank=512)))
     assert text.count('class="spectrum ') <= 24
     page = shown(text)
     assert re.search(r"6[01] of 300 checkpoints are shown; the layers' numbers have all", page)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spectral_doctor.diagnosis.records import Verdict
+from spectral_doctor.diagnosis.records import LayerState
 from spectral_doctor.inspection import Inspection, inspect_paths
 from spectral_doctor.report.page import render_page
 from spectral_doctor.trajectory.curves import read_curves
@@ -137,10 +137,10 @@ def test_it_renders_without_a_request_or_a_complaint(browser: Browser, sample: P
         assert curve["width"] > 900
 
 
-def test_filter_by_name_and_verdict(browser: Browser, sample: Path, inspection: Inspection) -> None:
+def test_filter_by_name_and_state(browser: Browser, sample: Path, inspection: Inspection) -> None:
     """Cards and heat map show the same layers, and their number is announced."""
-    others = [item.layer for item in inspection.diagnoses[0].layers if item.verdict is not Verdict.COLLAPSED]
-    box = f"collapsed ({11 - len(others)})"
+    others = [item.layer for item in inspection.diagnoses[0].layers if item.state is not LayerState.FALLEN]
+    box = f"fallen ({11 - len(others)})"
     assert 1 < len(others) < 11
     with Opened(browser, sample) as tab:
         page = tab.page
@@ -215,7 +215,7 @@ def test_the_keyboard_reaches_everything_in_order(browser: Browser, sample: Path
             tab.page.keyboard.press("Tab")
             stops.append(tab.page.evaluate(FOCUSED))
         assert [(tag, name) for tag, name, _ in stops] == [
-            ("a", "Skip to the verdict"),
+            ("a", "Skip to the statements"),
             ("button", "Dark colours"),
             ("summary", "Every checkpoint as a table"),
             ("input", "Layer name contains"),

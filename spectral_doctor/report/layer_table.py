@@ -1,0 +1,97 @@
+"""The layers of a discriminator as a table in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
+from spectral_doctor.errors import printable
+from spectral_doctor.report.colors import LAYER_COLORS, painted
+from spectral_doctor.report.listing import FORMS, layer_rows
+from spectral_doctor.report.sparkline import sparkline
+
+_INDENT = "  "
+_LEAST_NAME = 10
+_TREND_WIDTH = 8
+_HEADS = ("layer", "matrix", "norm", "σ1", "σk/σ1", "healthy", "deficit", "trend", "layer is")
+_LEFT = (0, 2, 7, 8)
+
+
+def layer_table(diagnosis: Diagnosis, width: int, color: bool, most: int | None = None) -> list[str]:
+    """A heading and a row a layer; with `most`, the worst judged ones alone, under a line that says so."""
+    rows = layer_rows(diagnosis)
+    title: list[str] = []
+    if most is not None and len(rows) > most:
+        worst = sorted((row for row in rows if row[0].state is not None), key=lambda row: _height(row[0]))[:most]
+        rows = [row for row in rows if any(row is kept for kept in worst)]
+        title = [f"  worst {len(rows)} of {len(diagnosis.layers)} layers (--layers shows all)"] if rows else []
+    cells = [_cells(finding, name) for finding, name in rows]
+    if not cells:
+        return title
+    widths = [max(len(row[column]) for row in [_HEADS, *cells]) for column in range(len(_HEADS))]
+    gap = 2 if _room(widths, width, 2) >= min(widths[0], _LEAST_NAME) else 1
+    widths[0] = min(widths[0], max(_LEAST_NAME, _room(widths, width, gap)))
+    lines = [*title, _line(_HEADS, widths, gap)]
+    names = shortened_apart([row[0] for row in cells], widths[0])
+    for (finding, _), row, name in zip(rows, cells, names, strict=True):
+        row[0] = name
+        lines.append(painted(_line(row, widths, gap), len(row[-1]), LAYER_COLORS.get(finding.state), color))
+    return lines
+
+
+def _room(widths: Sequence[int], width: int, gap: int) -> int:
+    """What is left for the names."""
+    return width - len(_INDENT) - sum(widths[1:]) - gap * (len(widths) - 1)
+
+
+def shortened_apart(names: Sequence[str], width: int) -> list[str]:
+    """Names cut in the middle; where two would become one, what all begin with is left out first."""
+    cut = [shortened(name, width) for name in names]
+    if len(set(cut)) == len(set(names)):
+        return cut
+    common = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
+    return [shortened(f"…{name[common:]}", width) for name in names]
+
+
+def shortened(name: str, width: int) -> str:
+    """A name cut in its middle, so that names that begin or end alike stay apart."""
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 3
+    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+
+
+def _height(finding: LayerFinding) -> float:
+    """How far the plateau stands above the lower end of its range."""
+    value = finding.plateau[-1]
+    return -1.0 if value is None or finding.reference is None else value - finding.reference.low
+
+
+def _line(row: Sequence[str], widths: Sequence[int], gap: int) -> str:
+    cells = [
+        cell.ljust(width) if column in _LEFT else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return _INDENT + (" " * gap).join(cells).rstrip()
+
+
+def _cells(finding: LayerFinding, name: str) -> list[str]:
+    layer, reference = finding.trajectory, finding.reference
+    spectrum, plateau = layer.spectra[-1], finding.plateau[-1]
+    rows, columns = layer.identity.matrix_shape
+    return [
+        printable(name),
+        f"{rows}×{columns}",
+        FORMS.get(layer.identity.form, layer.identity.form),
+        "NaN/Inf" if spectrum is None else _number(spectrum.sigma_max),
+        "" if plateau is None or finding.plateau_index < 2 else f"{plateau:.2f}",
+        "" if reference is None or finding.state is None else f"{reference.low:.2f}–{reference.high:.2f}",
+        "" if finding.deficit is None or len(layer.spectra) == 1 else f"{finding.deficit:.2f}",
+        sparkline(finding.plateau, _TREND_WIDTH),
+        finding.reason if finding.state is None else finding.state.value,
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if 0.001 <= value < 10_000 or value == 0 else f"{value:.1e}"
