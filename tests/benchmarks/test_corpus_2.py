@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +15,66 @@ from spectral_doctor.training.state import TrainingState
 from tests.benchmarks.corpus_file import pack, read_corpus
 from tests.benchmarks.draws import Draw, drawn
 from tests.benchmarks.laboratory import change_settings, differing, optimizer_statistics, train_run
-from tests.benchmarks.outcomes import JudgedRun, changes, judged
+from tests.benchmarks.outcomes import EVALUATED_FROM, JudgedRun, changes, judged, table
 
-PACKED = Path(__file__).parents[1] / "data" / "corpus-2.json.gz"
+ROOT = Path(__file__).parents[2]
+PACKED = ROOT / "tests" / "data" / "corpus-2.json.gz"
 SMALL = {"steps": "6", "save_every": "2", "samples": "400", "batch_size": "8", "generator_channels": "8"}
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[dict[str, Any]]:
+    """All runs of the packed corpus."""
+    return read_corpus(PACKED)
+
+
+@pytest.fixture(scope="module")
+def found(runs: list[dict[str, Any]]) -> list[JudgedRun]:
+    """What the rule says of them."""
+    return [judged(run) for run in runs]
+
+
+def test_the_corpus_is_large_and_holds_the_disease(found: list[JudgedRun]) -> None:
+    """Runs, spectral norm, modes lost after they were learnt, and every outcome at some checkpoint."""
+    assert len(found) >= 240
+    assert abs(sum(run.normalised for run in found) - len(found) / 2) <= len(found) / 20
+    assert sum(run.course is Course.FELL and run.outcomes[-1] is Outcome.MODES_LOST for run in found) >= 30
+    assert {one for run in found for one in run.outcomes} == set(Outcome)
+
+
+def test_readme_has_the_table_of_outcomes_and_the_changes_of_label(found: list[JudgedRun]) -> None:
+    """As `outcomes.py` prints them."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(table(found)) in readme
+    assert f"{changes(found, EVALUATED_FROM):.1%} from a quarter of a run on" in readme.replace("\n", " ")
+    assert f"{changes(found, 0.0):.1%} over all of it" in readme.replace("\n", " ")
+
+
+def test_the_file_is_small() -> None:
+    """Under three megabytes."""
+    assert PACKED.stat().st_size < 3e6
+
+
+def test_every_run_is_the_one_its_seed_draws(runs: list[dict[str, Any]]) -> None:
+    """The settings in the file, and what changed later, are those that the command draws for its index."""
+    for run in runs:
+        draw = drawn(0, run["run"])
+        assert (run["recipe"], run["origin"], run["seed"]) == (draw.recipe, draw.origin, draw.seed)
+        assert {key: str(run["settings"][key]) for key in draw.changes} == draw.changes
+        assert run["later"] == ({"after": draw.after, **draw.later} if draw.later else None)
+
+
+def test_every_spectrum_is_one(runs: list[dict[str, Any]]) -> None:
+    """From a thousand thousandths down, as long as the layer's matrix is wide or high."""
+    for run in runs:
+        for checkpoint in run["checkpoints"]:
+            for role, layers in checkpoint["spectra"].items():
+                assert layers.keys() == run["layers"][role].keys()
+                for name, (sigma, values) in layers.items():
+                    assert sigma >= 0
+                    assert len(values) == min(run["layers"][role][name][2:])
+                    assert values[0] == 1000
+                    assert all(one >= two >= 0 for one, two in pairwise(values))
 
 
 def test_another_seed_draws_other_runs() -> None:
@@ -84,24 +142,3 @@ def test_a_change_of_label_is_counted_between_neighbours() -> None:
     assert changes([run], 0.5) == 0.5
     assert changes([run], 0.26) == 0.5
     assert run.neighbours(0.25) == (1, 3)
-
-
-def test_the_packed_corpus_is_what_its_seed_draws() -> None:
-    """At least 240 runs, half of them with spectral norm, every one with the settings of its index."""
-    runs = read_corpus(PACKED)
-    assert len(runs) >= 240
-    assert sum(run["settings"]["spectral_norm"] for run in runs) == len(runs) / 2
-    for index, run in enumerate(runs):
-        draw = drawn(0, index)
-        assert (run["run"], run["recipe"], run["seed"]) == (index, draw.recipe, draw.seed)
-        changed = (
-            draw.changes if not draw.later else {key: draw.changes[key] for key in draw.changes.keys() - draw.later}
-        )
-        assert {key: str(run["settings"][key]) for key in changed} == changed
-
-
-def test_every_outcome_is_in_the_packed_corpus() -> None:
-    """Every one but UNCLEAR at the last checkpoint, and at least forty that lost modes."""
-    ends = [judged(run).outcomes[-1] for run in read_corpus(PACKED)]
-    assert set(Outcome) - set(ends) <= {Outcome.UNCLEAR}
-    assert ends.count(Outcome.MODES_LOST) >= 40
