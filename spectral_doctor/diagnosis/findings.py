@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import neg
 
 from spectral_doctor.diagnosis.records import Finding, FindingKind, Thresholds
 from spectral_doctor.errors import listed
@@ -116,7 +118,8 @@ def two_step_index(spectrum: Spectrum) -> int:
     At least three, and a quarter of all, lie above 0.98·σ_1, and the next is below three quarters of the last of
     them. Trained plateaus fall off gently, the published ones by a hundredth from one value to the next.
     """
-    flat = sum(value >= FLAT for value in spectrum.relative)
+    # A relative spectrum descends, so the flat part's end is found by halving.
+    flat = bisect_right(spectrum.relative, -FLAT, key=neg)
     if flat < max(3, spectrum.size / 4) or flat == spectrum.size:
         return 0
     return flat if spectrum.relative[flat] < CLIFF * spectrum.relative[flat - 1] else 0

@@ -20,6 +20,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement
 from spectral_doctor.errors import DoctorError
 from spectral_doctor.inspection import Inspection, inspect_paths

@@ -14,11 +14,14 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from spectral_doctor.cli import app
 from spectral_doctor.spectrum import singular_values
