@@ -86,3 +86,38 @@ def test_the_manifold_holds_real_data_and_not_what_is_between() -> None:
     assert not manifold.contains(drawn(200, 5, 2) + 10).any()
     with pytest.raises(ValueError, match="expected more than 5 real samples, got 5"):
         Manifold.around(real[:5])
+
+
+def on_ring(counts: list[int], spread: float, seed: int = 0) -> Floats:
+    """So many samples around each of the modes on a circle of radius 1."""
+    angles = np.repeat(np.arange(len(counts)) * 2 * np.pi / len(counts), counts)
+    return np.stack((np.cos(angles), np.sin(angles)), axis=1) + spread * drawn(sum(counts), 2, seed)
+
+
+@pytest.mark.parametrize(("kept", "precise"), [(8, 1.0), (6, 1.0), (3, 1.0), (8, 0.6), (4, 0.6)])
+def test_served_and_evenness_are_the_share_of_the_modes_that_are_kept(kept: int, precise: float) -> None:
+    """Of eight modes, also where the rest of the samples lies scattered over them all."""
+    real = on_ring([96] * 8, 0.02)
+    on_modes = round(768 * precise)
+    scattered = np.random.default_rng(2).uniform(-1.2, 1.2, (768 - on_modes, 2))
+    samples = np.concatenate((on_ring([on_modes // kept] * kept + [0] * (8 - kept), 0.02, 1), scattered))
+    spread = measured_spread(np.random.default_rng(3).permutation(samples), 8, real)
+    assert spread.served == pytest.approx(kept / 8, abs=0.01)
+    assert spread.evenness == pytest.approx(kept / 8, abs=0.06)
+
+
+def test_samples_elsewhere_and_too_few_real_ones() -> None:
+    """Nothing is served far away; no neighbourhoods without twenty real samples."""
+    far = measured_spread(drawn(100, 3) + 100, 8, drawn(100, 3, 1))
+    assert (far.served, far.evenness) == (0.0, 0.0)
+    few = measured_spread(drawn(100, 3), 8, drawn(19, 3, 1))
+    assert (few.served, few.evenness) == (None, None)
+
+
+def test_visits_are_counted_ball_by_ball() -> None:
+    """Against counting; real data have their fair share of themselves."""
+    real, samples = drawn(60, 2), drawn(40, 2, 1) * 1.5
+    manifold = Manifold.around(real, 6)
+    counted = [sum(np.linalg.norm(x - y) < r for x in samples) for y, r in zip(real, manifold.radii, strict=True)]
+    assert manifold.visits(samples) == pytest.approx(np.array(counted) / (6 * 40 / 60))
+    assert manifold.visits(real) == pytest.approx(np.ones(60))  # itself and five neighbours lie strictly inside

@@ -33,7 +33,7 @@ _SPECTRA_ONLY = (Tier.DISCRIMINATOR, Tier.GENERATOR)
 NAMES = tuple(field.name for field in fields(Evidence))
 _GENERATOR = ("ratio", "ratio_fall")
 _SAMPLES = ("participation", "deviation", "loss")
-_DATA = ("energy", "coverage", "broad_coverage", "relative_vendi")
+_DATA = ("energy", "coverage", "broad_coverage", "relative_vendi", "served", "evenness")
 OF_TIER: Mapping[Tier, tuple[str, ...]] = {
     Tier.DISCRIMINATOR: NAMES,
     Tier.GENERATOR: (*NAMES, *_GENERATOR),
@@ -100,6 +100,8 @@ _TITLES = {
     "energy": "the energy distance to real data (ln)",
     "coverage": "the share of real samples with a close generated one",
     "broad_coverage": "the share of real samples with a generated one in their wider neighbourhood",
+    "served": "the share of real samples' neighbourhoods that hold a fifth of what is due to them",
+    "evenness": "how evenly the neighbourhoods of real samples are served",
     "relative_vendi": "the variety beside real data's (ln of the Vendi scores' ratio)",
 }
 

@@ -21,10 +21,10 @@ class Witness:
 
     `ratio` is the mean σ_2/σ_1 of the generator's layers. `participation` and `deviation` are those of `Spread`, at
     least −3, the first at most 1; `diversity` is ln of the Vendi score, all of `samples` samples. `energy` is
-    ln(e + 0.01), e the energy distance to real data over its ceiling; `coverage`, `broad_coverage` and
-    `relative_vendi` are those of `Spread`. `ratio_fall` and `loss` say by how much `ratio` and `diversity` lie below
-    their best so far in a series. `constant` says that all samples are one; `why` where the samples come from, or why
-    there are none.
+    ln(e + 0.01), e the energy distance to real data over its ceiling; `coverage`, `broad_coverage`, `relative_vendi`,
+    `served` and `evenness` are those of `Spread`. `ratio_fall` and `loss` say by how much `ratio` and `diversity` lie
+    below their best so far in a series. `constant` says that all samples are one; `why` where the samples come from,
+    or why there are none.
     """
 
     ratio: float | None = None
@@ -35,6 +35,8 @@ class Witness:
     coverage: float | None = None
     broad_coverage: float | None = None
     relative_vendi: float | None = None
+    served: float | None = None
+    evenness: float | None = None
     samples: int = 0
     constant: bool = False
     why: str = ""
@@ -56,6 +58,8 @@ def witness_of(ratio: float | None, spread: Spread | None, samples: int = 0, why
         spread.coverage,
         spread.broad_coverage,
         spread.relative_vendi,
+        spread.served,
+        spread.evenness,
         samples,
         why=why,
     )

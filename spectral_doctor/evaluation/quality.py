@@ -49,6 +49,16 @@ class Manifold:
         """Say of each sample (n, d) whether it lies in a ball (Kynkäänniemi et al., NeurIPS 2019, eq. 1)."""
         return np.asarray((distances(as_rows(samples), self.real) <= self.radii).any(axis=1))
 
+    def visits(self, samples: ArrayLike) -> Floats:
+        """How many of the samples (n, d) lie in each ball, over the number that real data have there: (m,).
+
+        That is k for as many samples as there are real ones: 1 is a ball's fair share.
+        """
+        rows = as_rows(samples)
+        inside = (distances(rows, self.real) < self.radii).sum(axis=0)
+        shares: Floats = inside * (len(self.real) / (len(rows) * self.neighbours))
+        return shares
+
     def coverage_and_density(self, samples: ArrayLike) -> tuple[float, float]:
         """The share of balls with a sample inside, and in how many balls a sample lies, over k."""
         inside = distances(as_rows(samples), self.real) < self.radii

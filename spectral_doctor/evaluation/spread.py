@@ -15,6 +15,8 @@ _KERNEL_SAMPLES = 256
 _KERNEL_WIDTH = 0.2
 _SMALLEST = 1e-6
 _NEIGHBOURS = (5, 25)
+# A mode counts as solid from a fifth of its fair share on (`modes`); so does a neighbourhood.
+_SOLID = 0.2
 _THIN = 1e-3
 
 
@@ -29,7 +31,9 @@ class Spread:
     `relative_deviation` ln √(tr C / tr C_y): how far out, and how wide, beside real data. No logarithm is below
     ln 10⁻⁶. `coverage` and `broad_coverage` are the shares of real samples with one of x nearer than their 5th and
     25th nearest real neighbour (Naeem et al., ICML 2020, eq. 4), `relative_vendi` is ln of the Vendi score over that
-    of y, and `whitened` the participation of x where y fills every direction alike.
+    of y, and `whitened` the participation of x where y fills every direction alike. Around every real sample lies the
+    tenth of the others that is nearest: `served` is the share of these neighbourhoods that hold at least a fifth of the
+    x that are due to them, and `evenness` is (Σv)² / m Σv² of what the m hold, 1 where all hold as many.
     """
 
     participation: float
@@ -42,6 +46,8 @@ class Spread:
     broad_coverage: float | None = None
     relative_vendi: float | None = None
     whitened: float | None = None
+    served: float | None = None
+    evenness: float | None = None
 
 
 def measured_spread(samples: ArrayLike, latent_dim: int, real: ArrayLike | None = None) -> Spread:
@@ -58,6 +64,7 @@ def measured_spread(samples: ArrayLike, latent_dim: int, real: ArrayLike | None 
         Manifold.around(y, neighbours).coverage_and_density(x)[0] if len(y) > neighbours else None
         for neighbours in _NEIGHBOURS
     ]
+    visits = Manifold.around(y, len(y) // 10).visits(x) if len(y) >= 20 else None
     return Spread(
         participation,
         deviation,
@@ -69,7 +76,14 @@ def measured_spread(samples: ArrayLike, latent_dim: int, real: ArrayLike | None 
         broad_coverage=inside[1],
         relative_vendi=math.log(vendi / vendi_score(y)),
         whitened=_participation(_whitened(x, y), latent_dim) if real_variance else None,
+        served=None if visits is None else float((visits >= _SOLID).mean()),
+        evenness=None if visits is None else _evenness(visits),
     )
+
+
+def _evenness(visits: Floats) -> float:
+    square = float((visits**2).mean())
+    return float(visits.mean()) ** 2 / square if square else 0.0
 
 
 def _whitened(x: Floats, y: Floats) -> Floats:

@@ -28,7 +28,17 @@ from spectral_doctor.diagnosis.records import Tier
 from tests.benchmarks.modes import Row, read_modes_runs, rows_of
 
 _FOR = ("shortfall", "fall", "outgrowth", "ratio_fall", "loss", "energy")
-_AGAINST = ("first", "ratio", "participation", "deviation", "coverage", "broad_coverage", "relative_vendi")
+_AGAINST = (
+    "first",
+    "ratio",
+    "participation",
+    "deviation",
+    "coverage",
+    "broad_coverage",
+    "relative_vendi",
+    "served",
+    "evenness",
+)
 SIGNS = dict.fromkeys(_FOR, 1) | dict.fromkeys(_AGAINST, -1)
 RIDGE = 1.0
 # How far beyond the values that were fitted a formula may be asked, as a share of their range.
