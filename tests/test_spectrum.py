@@ -165,6 +165,7 @@ def test_a_weight_becomes_one_matrix_a_group(
 
 def test_a_transposed_weight_is_unfolded_as_spectral_norm_unfolds_it() -> None:
     """torch's own spectral norm of a transposed convolution has the same σ1 as our matrix."""
+    torch.manual_seed(0)
     layer = nn.ConvTranspose2d(4, 6, 3)
     nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=200)
     normalised = layer.weight.detach()

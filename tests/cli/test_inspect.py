@@ -166,12 +166,17 @@ def test_sensitive_calls_a_decline_earlier(tmp_path: Path) -> None:
     left, _, right = torch.linalg.svd(
         torch.randn(16, 144, generator=torch.Generator().manual_seed(0)), full_matrices=False
     )
-    for step, plateau in enumerate((0.97, 0.85)):
+    ranges = tmp_path / "ranges.json"
+    ranges.write_text(
+        json.dumps({"schema": 1, "quantiles": [0.1, 0.9], "ranges": {"spectral norm": [0.6, 1.0, 20, 5]}})
+    )
+    # Depth ln((1.05 − 0.8) / (1.05 − 0.6)) = −0.59: between −0.7, from which it declines early, and −0.5.
+    for step, plateau in enumerate((0.97, 0.8)):
         values = torch.tensor([1.0] + [plateau] * 15)
         tensors = {"conv.weight": (left @ torch.diag(values) @ right).reshape(16, 16, 3, 3)}
         save(tmp_path, f"netD_{step}.pth", as_spectral_norm(tensors))
-    usual = run("inspect", tmp_path, "--fail-on", "declining")
-    early = run("inspect", tmp_path, "--fail-on", "declining", "--sensitive", "--explain")
+    usual = run("inspect", tmp_path, "--fail-on", "declining", "--reference", ranges)
+    early = run("inspect", tmp_path, "--fail-on", "declining", "--reference", ranges, "--sensitive", "--explain")
     assert (usual.returncode, early.returncode) == (0, 1)
     assert usual.stdout.startswith("SOUND spectrum")
     assert early.stdout.startswith("DECLINING spectrum")
