@@ -118,11 +118,14 @@ def two_step_index(spectrum: Spectrum) -> int:
     At least three, and a quarter of all, lie above 0.98·σ_1, and the next is below three quarters of the last of
     them. Trained plateaus fall off gently, the published ones by a hundredth from one value to the next.
     """
-    # A relative spectrum descends, so the flat part's end is found by halving.
-    flat = bisect_right(spectrum.relative, -FLAT, key=neg)
-    if flat < max(3, spectrum.size / 4) or flat == spectrum.size:
+    relative = spectrum.relative
+    if spectrum.size < 4 or relative[2] < FLAT:
         return 0
-    return flat if spectrum.relative[flat] < CLIFF * spectrum.relative[flat - 1] else 0
+    # It descends, so the flat part's end is found by halving.
+    flat = bisect_right(relative, -FLAT, key=neg)
+    if flat < spectrum.size / 4 or flat == spectrum.size:
+        return 0
+    return flat if relative[flat] < CLIFF * relative[flat - 1] else 0
 
 
 def _clipped(trajectory: SpectralTrajectory, thresholds: Thresholds) -> list[Finding]:
