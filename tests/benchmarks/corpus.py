@@ -20,6 +20,7 @@ import gzip
 import json
 import random
 import statistics
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from spectral_doctor.arrays import live_arrays
 from spectral_doctor.checkpoints.writing import write_atomically

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Hashable, Mapping
@@ -20,6 +21,8 @@ from pathlib import Path
 
 import torch
 from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from spectral_doctor.arrays import Array, tensor_of
 from spectral_doctor.checkpoints.opening import open_path

@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.training.folder import RunFolder
 from spectral_doctor.training.loop import train

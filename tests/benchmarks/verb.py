@@ -37,11 +37,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_doctor.arrays import live_arrays
-from spectral_doctor.state_dicts.matrices import collect_layers
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from spectral_doctor.arrays import live_arrays
+from spectral_doctor.state_dicts.matrices import collect_layers
 from tests.benchmarks.verb_floor import bare_matrices
 
 FLOOR = Path(__file__).with_name("verb_floor.py")
