@@ -33,7 +33,7 @@ _SPECTRA_ONLY = (Tier.DISCRIMINATOR, Tier.GENERATOR)
 NAMES = tuple(field.name for field in fields(Evidence))
 _GENERATOR = ("ratio", "ratio_fall")
 _SAMPLES = ("participation", "deviation", "loss")
-_DATA = ("energy", "coverage", "broad_coverage", "relative_vendi")
+_DATA = ("energy", "coverage", "broad_coverage", "relative_vendi", "served", "evenness")
 OF_TIER: Mapping[Tier, tuple[str, ...]] = {
     Tier.DISCRIMINATOR: NAMES,
     Tier.GENERATOR: (*NAMES, *_GENERATOR),
