@@ -77,20 +77,23 @@ def _trained(table: Table, jobs: Sequence[Job], output: Path, processes: int) ->
 
 
 def _written(table: Table, runs: Sequence[Run], output: Path) -> str:
-    """Write the table's three files and say where they lie, under the table itself."""
+    """Write the table's three files, and what all tables of the folder say to the claims; the table, and where."""
     from spectral_doctor.report.figures import render_figure
-    from spectral_doctor.report.reproduction import render_page, render_table
+    from spectral_doctor.report.reproduction import render_findings, render_page, render_table
     from spectral_doctor.report.reproduction_figures import draw_table
-    from spectral_doctor.reproduction.files import packed, write_table_file
+    from spectral_doctor.reproduction.claims import findings_of
+    from spectral_doctor.reproduction.files import packed, saved_runs, write_table_file
     from spectral_doctor.reproduction.summary import summaries_of
+    from spectral_doctor.reproduction.tables import TABLES
 
     summaries = summaries_of(table, runs)
+    tables = {one.name: list(saved_runs(one, output).values()) for one in TABLES.values()} | {table.name: list(runs)}
     contents = {
-        "json": packed(table, runs),
-        "md": render_page(table, summaries).encode(),
-        "png": render_figure(draw_table(table, runs), "png"),
+        f"{table.name}.json": packed(table, runs),
+        f"{table.name}.md": render_page(table, summaries).encode(),
+        f"{table.name}.png": render_figure(draw_table(table, runs), "png"),
+        "what-we-found.md": render_findings(findings_of(tables)).encode(),
     }
-    paths = [output / f"{table.name}.{ending}" for ending in contents]
-    for path, content in zip(paths, contents.values(), strict=True):
-        write_table_file(path, content)
-    return f"{render_table(table, summaries)}\nWritten: {', '.join(printable(path) for path in paths)}"
+    for file, content in contents.items():
+        write_table_file(output / file, content)
+    return f"{render_table(table, summaries)}\nWritten to {printable(output)}: {', '.join(contents)}"

@@ -1,9 +1,10 @@
-"""A table of `reproduce` as Markdown."""
+"""A table of `reproduce` as Markdown, and what all of them say to the papers' claims."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spectral_doctor.reproduction.claims import Finding
 from spectral_doctor.reproduction.records import Table
 from spectral_doctor.reproduction.summary import Figure, Summary
 
@@ -46,6 +47,13 @@ def render_page(table: Table, summaries: Sequence[Summary]) -> str:
         *([table.note] if table.note else []),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def render_findings(findings: Sequence[Finding]) -> str:
+    """One row a claim: the paper's words, our figure, and agree, disagree or could not test."""
+    lines = [_line(("paper", "claim", "here", "")), _line(["---"] * 4)]
+    lines += [_line((item.paper, item.claim, item.ours, item.verdict.value)) for item in findings]
+    return "\n".join(lines) + "\n"
 
 
 def _cells(summary: Summary) -> list[str]:
