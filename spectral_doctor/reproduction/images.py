@@ -51,7 +51,7 @@ STACKED = Table(
     seeds=3,
 )
 # Width of the discriminator and batch, as the paper names its settings: batch-width.
-_WIDTHS, _BATCHES = (8, 32), (16, 64)
+_WIDTHS, _BATCHES = (8, 24), (16, 64)
 
 
 def _cell(width: int, batch: int) -> tuple[Arm, ...]:
@@ -78,8 +78,8 @@ SR_GAN = Table(
         "learning_rate_discriminator": 1e-2,
         "n_dis": 1,
         "beta1": 0.0,
-        "steps": 600,
-        "save_every": 50,
+        "steps": 400,
+        "save_every": 40,
         "samples": 2500,
     },
     tuple(arm for width in _WIDTHS for batch in _BATCHES for arm in _cell(width, batch)),
