@@ -222,7 +222,7 @@ _BUILT_IN = (
         "ten 700-dimensional Gaussians in 1 200 dimensions",
         Settings(latent_dim=256, learning_rate_generator=2e-4, learning_rate_discriminator=2e-4),
         lambda chosen: MixtureRecipe(chosen, embedded_mixture()),
-        {**_VEEGAN, "latent_dim": 256, "steps": 3000},
+        {**_VEEGAN, "latent_dim": 256, "steps": 1500},
     ),
     BuiltInRecipe(
         "stacked-glyphs", "digits in matplotlib's fonts, three stacked as channels: 1 000 modes", _IMAGES, _glyphs

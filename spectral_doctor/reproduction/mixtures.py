@@ -65,6 +65,6 @@ SYNTHETIC_1200D = Table(
     "synthetic-1200d",
     "Ten 700-dimensional Gaussians in 1 200 dimensions",
     "synthetic-1200d",
-    {**RECIPES["synthetic-1200d"].veegan, "save_every": 300, "samples": 2500},
+    {**RECIPES["synthetic-1200d"].veegan, "save_every": 150, "samples": 2500},
     _arms({}, {}, {"plain": "1.6 modes, 2.0 %", "VEEGAN": "5.5 modes, 28.29 %"}),
 )
