@@ -25,6 +25,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("inspection", "training"),
     ("scaling", "witnessing"),
     ("treatment", "lightning", "gate", "following"),
+    ("reproduction",),
     ("report",),
     ("cli", "pytest_plugin"),
 )

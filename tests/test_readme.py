@@ -39,7 +39,10 @@ def test_the_first_run_prints_what_readme_says(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("verb", "heading"),
-    [("inspect", "| option |"), *((verb, f"| option of `{verb}` |") for verb in ("fix", "check", "watch", "train"))],
+    [
+        ("inspect", "| option |"),
+        *((verb, f"| option of `{verb}` |") for verb in ("fix", "check", "watch", "train", "reproduce")),
+    ],
 )
 def test_every_option_in_readme_exists_and_every_option_is_in_readme(verb: str, heading: str) -> None:
     """The option table of a verb and its `--help` name the same options."""
@@ -92,7 +95,7 @@ def test_every_exit_code_is_in_the_table() -> None:
 
 def test_every_verb_in_readme_exists() -> None:
     """`spectral-doctor VERB` in a code block is a verb of the tool."""
-    names = {"inspect", "fix", "train", "recipes", "check", "rule", "watch", "merge", "reference"}
+    names = {"inspect", "fix", "train", "recipes", "check", "rule", "watch", "merge", "reference", "reproduce"}
     for command, _ in transcripts():
         for verb in re.findall(r"^spectral-doctor ([a-z]+)", command):
             assert verb in names

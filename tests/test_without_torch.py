@@ -76,6 +76,7 @@ def test_the_history_of_a_watch_needs_no_torch(tmp_path: Path) -> None:
     [
         (["train", "ring", "-o", "OUT"], "train"),
         (["recipes"], "recipes"),
+        (["reproduce", "ring", "-o", "OUT"], "reproduce"),
         (["fix", SAMPLE, "--mode", "static", "-o", "OUT"], "fix"),
         (["inspect", SAMPLE, "--reconstruct"], "--reconstruct"),
     ],

@@ -62,8 +62,8 @@ def train(
 ) -> None:
     """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
     with speaking_plainly(torch_for="train"):
-        chosen = recipe_named(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])])
         plan = _veegan_plan(mode, veegan or [])
+        chosen = recipe_named(recipe, [*(assignments or ()), *([] if steps is None else [f"steps={steps}"])], mode)
         from spectral_doctor.training.folder import RunFolder
         from spectral_doctor.training.world import joined_world
 
@@ -77,8 +77,8 @@ def train(
             raise typer.Exit(code)
 
 
-def recipe_named(name: str, assignments: list[str]) -> Recipe:
-    """The recipe of a name or of `file.py:attribute`, with settings changed by `KEY=VALUE` texts."""
+def recipe_named(name: str, assignments: list[str], mode: str = "gan") -> Recipe:
+    """The recipe of a name or of `file.py:attribute`, its settings for a mode changed by `KEY=VALUE` texts."""
     from spectral_doctor.gan.own import load_recipe
     from spectral_doctor.gan.patients import known_recipes
 
@@ -90,7 +90,7 @@ def recipe_named(name: str, assignments: list[str]) -> Recipe:
         raise UsageError(
             f"no recipe is called '{printable(name)}'; there are {listed(known, 40)}, or your own as file.py:attribute."
         )
-    return known[name].build(known[name].settings.changed(changes))
+    return known[name].build(known[name].settings_for(mode).changed(changes))
 
 
 def assigned(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -27,6 +27,7 @@ _HOMES = {
     "fix": "fix",
     "train": "train",
     "recipes": "train",
+    "reproduce": "reproduce",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,13 +70,24 @@ def attached(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("recipe", ["ring", "stacked-glyphs"])
 def test_a_resumed_run_from_scratch_is_bit_identical(tmp_path: Path, recipe: str) -> None:
-    """Perceptrons and convolutions: 20 steps, and 10 + 10 with the ramp half way up."""
+    """Perceptrons and convolutions: 20 steps, and again from the checkpoint at 10, with the ramp half way up."""
     arguments = ["train", recipe, "--mode", "veegan", "--no-pictures", *SMALL, *SHORT, "--set", "images_per_digit=3"]
     assert invoke(*arguments, "--steps", "20", "-o", tmp_path / "whole").exit_code == 0
-    assert invoke(*arguments, "--steps", "10", "-o", tmp_path / "halves").exit_code == 0
+    shutil.copytree(tmp_path / "whole", tmp_path / "halves")
+    (tmp_path / "halves" / "step-000020.pt").unlink()
     result = invoke(*arguments, "--steps", "20", "-o", tmp_path / "halves", "--resume")
     assert result.exit_code == 0, result.output
     assert_same_state(tmp_path / "whole" / "step-000020.pt", tmp_path / "halves" / "step-000020.pt")
+
+
+@pytest.mark.parametrize(("mode", "latents", "decay"), [("veegan", 8, True), ("gan", 32, False)])
+def test_veegan_begins_from_the_recipes_settings_for_it(tmp_path: Path, mode: str, latents: int, decay: bool) -> None:
+    """Those that reach the published level; a plain GAN begins from the recipe's own, and `--set` changes either."""
+    arguments = ["train", "ring", "--mode", mode, "--no-pictures", *SMALL, "--steps", "1", "-o", tmp_path / "run"]
+    assert invoke(*arguments).exit_code == 0
+    settings = load(tmp_path / "run" / "step-000001.pt")["settings"]
+    assert isinstance(settings, dict)
+    assert (settings["latent_dim"], settings["decay"], settings["batch_size"]) == (latents, decay, 16)
 
 
 @pytest.mark.parametrize("part", ["reconstructor", "head", "reconstructor_optimizer", "head_optimizer", "updates"])
@@ -253,11 +265,12 @@ def test_wrong_requests_are_usage_errors(
 def test_a_run_goes_on_in_its_own_mode_and_plan(run: Path, attached: Path) -> None:
     """Neither mode is dropped, or changed, without a word."""
     train = ["train", "ring", "--no-pictures", "--resume", "--steps", "60", *SMALL]
+    of_the_run = ["--set", "latent_dim=32", "--set", "decay=false", "--set", "learning_rate_discriminator=0.001"]
     for arguments, sentence in (
         ([*train, "-o", attached], "trained with --mode veegan, not gan; resume with the same."),
         ([*train, "-o", run, "--mode", "veegan"], "trained with --mode gan, not veegan; resume with the same."),
         (
-            [*train, "-o", attached, "--mode", "veegan"],
+            [*train, "-o", attached, "--mode", "veegan", *of_the_run],
             "VEEGAN was trained with another plan (warm_up was 7, is 0; ramp was 15, is 0); resume with the same one.",
         ),
         (["train", "ring", "-o", "x", "--mode", "wgan"], "--mode wgan: expected one of 'gan', 'veegan'."),
