@@ -72,7 +72,7 @@ def _treated_state(plan: ResumePlan, wish: Resume, device: str) -> tuple[ResumeP
             "`recipes` lists or your own file.py:attribute; or treat the weights alone with --weights-only."
         )
     content = read_state(plan.start) if plan.recipe else None
-    if content is not None and content.get("method") is not None:
+    if content is not None and (content.get("method") or {}).get("mode") == "veegan":
         raise UsageError(
             f"{printable(plan.start)}: a run with VEEGAN already; go on with it by --resume, or take VEEGAN off "
             "with `fix --detach` first."

@@ -18,6 +18,7 @@ from spectral_doctor.gan.files import Images, digit_files, image_folder, scikit_
 from spectral_doctor.gan.networks import (
     ConvolutionalGenerator,
     Critic,
+    Packed,
     ResNetDiscriminator,
     Wrap,
     cnn_discriminator,
@@ -50,8 +51,8 @@ class MixtureRecipe(BaseRecipe):
         """Build both perceptrons."""
         settings, dimensions = self.settings, self.mixture.means.shape[1]
         generator = mlp((settings.latent_dim, *[settings.generator_channels] * 2, dimensions), wrapper(False))
-        body = mlp((dimensions, *[settings.discriminator_channels] * 2, 1), wrapper(settings.spectral_norm), 0.2)
-        return generator, Critic(body)
+        sizes = (settings.pack * dimensions, *[settings.discriminator_channels] * 2, 1)
+        return generator, _packed(Critic(mlp(sizes, wrapper(settings.spectral_norm), 0.2)), settings.pack)
 
     def real(self, count: int, random: torch.Generator) -> Tensor:
         """Draw from the mixture."""
@@ -90,7 +91,8 @@ class ImageRecipe(BaseRecipe):
             settings.latent_dim, settings.generator_channels, settings.side, channels, settings.start_side
         )
         build = _IMAGE_NETWORKS[settings.network]
-        return generator, build(channels, settings.discriminator_channels, settings.side, wrap)
+        body = build(settings.pack * channels, settings.discriminator_channels, settings.side, wrap)
+        return generator, _packed(body, settings.pack)
 
     @property
     def image_channels(self) -> int:
@@ -138,6 +140,10 @@ class BuiltInRecipe:
     description: str
     settings: Settings
     build: Callable[[Settings], Recipe]
+
+
+def _packed(body: nn.Module, pack: int) -> nn.Module:
+    return Packed(body, pack) if pack > 1 else body
 
 
 @lru_cache(maxsize=8)

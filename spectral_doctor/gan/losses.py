@@ -37,6 +37,18 @@ LOSSES = {
     # Arjovsky et al. 2017; goes with a gradient penalty
     "wasserstein": AdversarialLoss(lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
 }
+# The loss whose generator is judged against real samples too, so that it has a step of its own.
+RELATIVISTIC = "relativistic"
+
+
+def pairing_loss(better: Tensor, worse: Tensor) -> Tensor:
+    """E softplus(D(worse) − D(better)) over pairs of logits (n,), (n,): the relativistic pairing loss.
+
+    The discriminator minimises it with real samples as the better ones, the generator with its own
+    (Jolicoeur-Martineau 2019; Huang et al. 2024, arXiv 2501.05441, eq. 2, f(t) = −softplus(−t)). In a pair only the
+    difference counts, so a generator that falls short of one region is told so by the real samples there.
+    """
+    return softplus(worse - better).mean()
 
 
 def gradient_penalty(discriminator: Scorer, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
@@ -50,6 +62,11 @@ def gradient_penalty(discriminator: Scorer, real: Tensor, fake: Tensor, random: 
 def r1_penalty(discriminator: Scorer, real: Tensor) -> Tensor:
     """E ‖∇D(x)‖² / 2 over real samples (Mescheder et al. 2018, eq. 9), to be weighted by γ."""
     return _input_gradient(discriminator, real.detach().requires_grad_()).square().sum(dim=1).mean() / 2
+
+
+def r2_penalty(discriminator: Scorer, fake: Tensor) -> Tensor:
+    """E ‖∇D(x)‖² / 2 over generated samples (Mescheder et al. 2018, eq. 10), to be weighted by γ."""
+    return r1_penalty(discriminator, fake)
 
 
 def _input_gradient(discriminator: Scorer, x: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from spectral_doctor.errors import UsageError
+
 Wrap = Callable[[nn.Module], nn.Module]
 
 
@@ -40,6 +42,25 @@ class Critic(nn.Module):
         """Return one logit a sample."""
         logit: Tensor = self.body(x)
         return logit.flatten(1).squeeze(1)
+
+
+class Packed(nn.Module):
+    """A discriminator of `pack` samples at once (PacGAN, Lin et al. 2018): x (n, c, …) → logits (n / pack,).
+
+    Neighbours in the batch are put side by side along the second axis, so `body` takes (n / pack, pack·c, …).
+    Raises `UsageError` where the batch does not divide.
+    """
+
+    def __init__(self, body: nn.Module, pack: int) -> None:
+        super().__init__()
+        self.body, self.pack = body, pack
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return one logit a pack."""
+        if len(x) % self.pack:
+            raise UsageError(f"a batch of {len(x)} does not divide into packs of {self.pack}.")
+        logits: Tensor = self.body(x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:]))
+        return logits
 
 
 def halvings(side: int, smallest: int = 4) -> int:

@@ -10,7 +10,7 @@ from torch.optim import Adam, Optimizer
 
 from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.evaluation import Evaluation
-from spectral_doctor.gan.losses import LOSSES, gradient_penalty, r1_penalty
+from spectral_doctor.gan.losses import LOSSES, RELATIVISTIC, gradient_penalty, r1_penalty, r2_penalty
 from spectral_doctor.gan.networks import evaluating
 from spectral_doctor.gan.settings import Settings
 
@@ -61,8 +61,15 @@ class BaseRecipe:
     """
 
     def __init__(self, settings: Settings) -> None:
-        if settings.loss not in LOSSES:
-            raise UsageError(f"--set loss={printable(settings.loss)}: expected one of {listed(LOSSES)}.")
+        known = (*LOSSES, RELATIVISTIC)
+        if settings.loss not in known:
+            raise UsageError(f"--set loss={printable(settings.loss)}: expected one of {listed(known)}.")
+        if settings.loss != RELATIVISTIC and (settings.penalty_fall or settings.penalty_by_variance):
+            raise UsageError(f"--set penalty_fall=, penalty_by_variance=: go with loss={RELATIVISTIC}.")
+        if settings.pack < 1 or settings.batch_size % settings.pack:
+            raise UsageError(
+                f"--set pack={settings.pack}: expected a number that divides batch_size={settings.batch_size}."
+            )
         self.settings = settings
 
     def optimizers(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Optimizer, Optimizer]:
@@ -80,12 +87,14 @@ class BaseRecipe:
     def discriminator_loss(
         self, discriminator: nn.Module, real: Tensor, fake: Tensor, random: torch.Generator
     ) -> Tensor:
-        """The settings' loss, plus the gradient penalty and R1 where their weights are not zero."""
+        """The settings' loss, plus the gradient penalty, R1 and R2 where their weights are not zero."""
         settings = self.settings
         loss = LOSSES[settings.loss].discriminator(discriminator(real), discriminator(fake))
         if settings.gradient_penalty:
             loss = loss + settings.gradient_penalty * gradient_penalty(discriminator, real, fake, random)
-        return loss + settings.r1 * r1_penalty(discriminator, real) if settings.r1 else loss
+        if settings.r1:
+            loss = loss + settings.r1 * r1_penalty(discriminator, real)
+        return loss + settings.r2 * r2_penalty(discriminator, fake) if settings.r2 else loss
 
     def generator_loss(self, discriminator: nn.Module, fake: Tensor) -> Tensor:
         """The settings' loss on the generator's samples."""

@@ -20,6 +20,10 @@ class Settings:
     loss: str = "logistic"
     gradient_penalty: float = 0.0
     r1: float = 0.0
+    r2: float = 0.0
+    penalty_fall: float = 0.0
+    penalty_by_variance: bool = False
+    pack: int = 1
     learning_rate_generator: float = 1e-3
     learning_rate_discriminator: float = 1e-3
     decay: bool = False

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from spectral_doctor.checkpoints.training_state import STATE_FORMAT, read_state
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.gan.losses import RELATIVISTIC
 from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.gan.settings import Settings
 from spectral_doctor.training.pace import Pace
@@ -93,13 +94,21 @@ class TrainingState:
     def fresh(
         cls, recipe: Recipe, seed: int, device: torch.device | str | None = None, name: str = ""
     ) -> TrainingState:
-        """Build a run's state before its first step; the seed decides the initial weights and all that is drawn."""
+        """Build a run's state before its first step; the seed decides the initial weights and all that is drawn.
+
+        With the relativistic loss its method is that loss's step.
+        """
         torch.manual_seed(seed)
         generator, discriminator = (network.to(device) for network in recipe.networks())
         optimizers = recipe.optimizers(generator, discriminator)
         average = copy.deepcopy(generator).requires_grad_(False) if recipe.settings.ema else None
         random = torch.Generator().manual_seed(seed)
-        return cls(recipe, generator, discriminator, average, *optimizers, random, 0, name, seed)
+        state = cls(recipe, generator, discriminator, average, *optimizers, random, 0, name, seed)
+        if recipe.settings.loss == RELATIVISTIC:
+            from spectral_doctor.training.relativistic import Relativistic
+
+            state.method = Relativistic(state)
+        return state
 
     def optimizers(self) -> tuple[tuple[Optimizer, ...], tuple[Optimizer, ...]]:
         """All optimizers, on the generator's side and on the discriminator's."""
