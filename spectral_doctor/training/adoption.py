@@ -90,7 +90,7 @@ def _set_average(state: TrainingState, saved: Mapping[str, Tensor] | None) -> No
 
 
 def _generator_in(tree: Tree, path: Path) -> Mapping[str, Array] | None:
-    """The generator of a file: by its key, as all there is in a file of that name or shape, or in the file beside it."""
+    """The generator of a file: by its key, as all there is in a file of that name, or in the file beside it."""
     found = find_generator(tree)
     if found is None:
         found = next(iter(find_generators(tree, path).values()), None)

@@ -63,4 +63,6 @@ class Pace:
 def rates_in_force(optimizer: Optimizer) -> tuple[float, float]:
     """The largest learning rate of an optimizer as it stands, and the one that it began with (`initial_lr`)."""
     groups = optimizer.param_groups
-    return max(float(group["lr"]) for group in groups), max(float(group.get("initial_lr", group["lr"])) for group in groups)
+    return max(float(group["lr"]) for group in groups), max(
+        float(group.get("initial_lr", group["lr"])) for group in groups
+    )

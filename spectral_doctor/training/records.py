@@ -64,12 +64,11 @@ class TrainingOutcome:
 
 @dataclass(frozen=True)
 class RestartPlan:
-    """How a fresh discriminator is taught (the loss of R3GAN, Huang et al., NeurIPS 2024).
+    """How a fresh discriminator is taught beside a generator that is kept (the loss of R3GAN, Huang et al. 2024).
 
-    Both penalties, E‖∇D‖²/2 over real and over generated samples, are weighted by
-    γ = `gamma` · s² · exp(−`anneal` · t), where s² is the data's variance along an axis (the mean over the axes) and t
-    goes from 0 to 1 over the treatment's steps. Before the first step the discriminator alone learns for `warm_up`
-    updates, against the generator as it is.
+    R1 and R2 are weighted by γ = `gamma` · s² · exp(−`anneal` · t), where s² is the variance of a coordinate of the
+    data and t goes from 0 to 1 over the treatment. Before the first step the discriminator alone learns for `warm_up`
+    updates, against the generator as it stands.
     """
 
     gamma: float = 1.0

@@ -20,6 +20,9 @@ from spectral_doctor.treatment.rates import pace_of
 from spectral_doctor.treatment.records import Prescription, Resume, ResumePlan
 from spectral_doctor.treatment.resuming import attach
 
+# Methods that a treatment brought; the relativistic loss is a recipe's own.
+_METHODS = {"veegan": "VEEGAN", "restart": "a restart"}
+
 
 def begun(
     wish: Resume, plan: ResumePlan, prescription: Prescription, folder: Path, device: str = "cpu"
@@ -65,15 +68,13 @@ def assigned_texts(texts: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _fresh(
-    wish: Resume, plan: ResumePlan, prescription: Prescription, device: str
-) -> tuple[ResumePlan, TrainingState]:
+def _fresh(wish: Resume, plan: ResumePlan, prescription: Prescription, device: str) -> tuple[ResumePlan, TrainingState]:
     content = _content(plan)
-    if content is not None and content.get("method") is not None:
-        kind = {"veegan": "VEEGAN", "restart": "a restart"}.get(content["method"]["mode"], "a method")
+    kind = _METHODS.get(((content or {}).get("method") or {}).get("mode", ""))
+    if kind is not None:
         raise UsageError(
-            f"{printable(plan.start)}: a run with {kind} already; go on with it by --resume, or take {kind} off "
-            "with `fix --detach` first."
+            f"{printable(plan.start)}: a run with {kind} already; go on with it by --resume, or take "
+            f"{kind.removeprefix('a ')} off with `fix --detach` first."
         )
     recipe, name = recipe_of(wish, plan, prescription)
     state = TrainingState.fresh(recipe, 0 if content is None else int(content["seed"]), device, name)
@@ -102,7 +103,7 @@ def _attach(state: TrainingState, prescription: Prescription, plan: ResumePlan, 
     if prescription.veegan is not None:
         state.method = Veegan(state, prescription.veegan)
     if prescription.restart is not None:
-        state.method = Restart(state, prescription.restart, plan.step, last)
+        state.method = Restart(state, prescription.restart, last - plan.step)
     state.pace = pace_of(prescription.regimen, state, plan.step, last)
 
 

@@ -176,7 +176,8 @@ class TreatmentOutcome:
     """A treated run beside its control and the run that it was resumed from, never at two steps.
 
     `standings` are those of them that have a checkpoint of `step`, `absent` says of the others why they have none;
-    `course` is the measured modes of all at every step that two or more have. `first` is the step that all began at.
+    `course` is the measured modes of all at every step that two or more have. `first` is the step that all began at,
+    `diagnoses` are those of the whole series.
     """
 
     training: TrainingOutcome
@@ -186,3 +187,4 @@ class TreatmentOutcome:
     standings: tuple[Standing, ...]
     absent: tuple[str, ...]
     course: tuple[tuple[int, Mapping[str, Evaluation]], ...]
+    diagnoses: Mapping[str, Diagnosis]
