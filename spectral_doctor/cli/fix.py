@@ -38,6 +38,7 @@ def fix(
     rate: option.Rate = None,
     decay: option.Decay = None,
     beta1: option.Beta1 = None,
+    revive: option.Revive = None,
     fraction: option.Fraction = 0.5,
     interval: option.Interval = None,
     scale: option.Scale = None,
@@ -63,7 +64,9 @@ def fix(
             _detach(paths, output, from_step, like)
             return
         texts = DoseTexts(fraction, interval, scale, envelope, apply, tuple(exclude or ()))
-        given = Options(mode, companion, tuple(veegan or ()), tuple(restart or ()), rate, decay, beta1, arms, texts)
+        given = Options(
+            mode, companion, tuple(veegan or ()), tuple(restart or ()), rate, decay, beta1, revive, arms, texts
+        )
         chosen = given.prescription(steps)
         if output is None and not dry_run:
             raise UsageError("-o OUT: say where the treated checkpoint or run is to be written, or add --dry-run.")

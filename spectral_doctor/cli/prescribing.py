@@ -56,6 +56,7 @@ class Options:
     rate: str | None
     decay: bool | None
     beta1: float | None
+    revive: bool | None
     arms: str | None
     dose: DoseTexts
 
@@ -75,8 +76,8 @@ class Options:
                 raise UsageError(f"{option}: goes with --mode {' or '.join(home)}.")
         if self.companion not in (*COMPENSATIONS, None):
             raise UsageError(f"--with {printable(self.companion)}: expected one of {listed(COMPENSATIONS)}.")
-        if self.mode == "trial" and (self.rate, self.decay, self.beta1) != (None, None, None):
-            raise UsageError("--rate, --decay, --beta1: a trial's arms have rates of their own; leave them out.")
+        if self.mode == "trial" and {self.rate, self.decay, self.beta1, self.revive} != {None}:
+            raise UsageError("--rate, --decay, --beta1, --revive: a trial's arms have their own; leave them out.")
         return self.mode
 
     def prescription(self, steps: int) -> Prescription:
@@ -91,6 +92,7 @@ class Options:
             attached_plan(steps).changed(assigned("--veegan", self.veegan)) if mode == "veegan" else None,
             self.restart_plan() if mode == "restart" else None,
             self._regimen(mode == "restart"),
+            mode == "restart" if self.revive is None else self.revive,
         )
 
     def restart_plan(self) -> RestartPlan:

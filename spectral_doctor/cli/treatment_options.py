@@ -46,8 +46,12 @@ Decay = Annotated[
     bool | None, typer.Option("--decay/--no-decay", help="Rates fall to zero over the second half; restart decays.")
 ]
 Beta1 = Annotated[float | None, typer.Option("--beta1", help="Adam's, of restored optimizers too; restart: 0.")]
+Revive = Annotated[
+    bool | None,
+    typer.Option("--revive/--no-revive", help="Draw the generator's dead units anew; restart does."),
+]
 RestartSettings = Annotated[
-    list[str] | None, typer.Option("--restart", metavar="KEY=VALUE", help="gamma, anneal, warm_up, revive.")
+    list[str] | None, typer.Option("--restart", metavar="KEY=VALUE", help="gamma, anneal, warm_up.")
 ]
 Arms = Annotated[
     str | None, typer.Option("--arms", metavar="A,B,…", help="With --mode trial: plain, calm, veegan+dynamic, …")

@@ -59,6 +59,8 @@ def render_plan(plan: ResumePlan, pace: Pace | None = None, *, width: int = 80) 
         console.print(Text(f"Envelope: {plan.envelope_source}."))
     if pace is not None:
         console.print(Text(_rates(pace)))
+    if plan.revived:
+        console.print(Text(f"Revived: {plan.revived} units of the generator that never fired, drawn anew."))
     for warning in plan.warnings:
         console.print(Text(f"Missing: {warning}."))
     return _text(console)

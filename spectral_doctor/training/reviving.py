@@ -32,8 +32,8 @@ def revive(generator: nn.Module, latents: Tensor, optimizer: Optimizer, random: 
     """Draw the units anew that no latent (n, …) makes fire; returns how many.
 
     A unit of a ReLU after a linear layer or a convolution that is 0 for every latent adds nothing to the samples and
-    gets no gradient. What feeds it is drawn as PyTorch draws a fresh layer, what reads it becomes 0, so that every sample
-    stays what it was, and both can learn again (Sokar et al., ICML 2023, on dormant neurons). Adam's moments of those
+    gets no gradient. What feeds it is drawn as PyTorch draws a fresh layer, what reads it becomes 0: every sample stays
+    what it was, and both can learn again (Sokar et al., ICML 2023, on dormant neurons). Adam's moments of those
     weights start from zero. Layers whose order in the network cannot be told stay as they are.
     """
     found = list(_rectified(generator, latents))

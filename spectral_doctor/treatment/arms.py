@@ -10,7 +10,7 @@ from spectral_doctor.training.records import RestartPlan
 from spectral_doctor.treatment.records import UNTREATED, Dose, Prescription, Regimen, attached_plan
 
 PLAIN = "plain"
-PARTS = ("calm", "restart", "veegan", "static", "dynamic")
+PARTS = ("calm", "revive", "restart", "veegan", "static", "dynamic")
 ARMS = (PLAIN, "calm", "restart", "veegan", "static", "dynamic", "veegan+dynamic")
 SAFE = Regimen("safe", decay=True, beta1=0.0)
 # Methods take the place of a plain GAN's step, compensations are two ways to treat one discriminator.
@@ -49,7 +49,8 @@ def prescribed(arm: str, steps: int, pharmacy: Pharmacy | None = None) -> Prescr
     """What an arm of a trial over so many steps is treated with.
 
     `plain` is the control. `calm` changes the rates alone: safe ones that decay, β1 = 0. `restart` and `veegan` train
-    at those as well; `static` and `dynamic` at the run's own, unless `calm` is a part too.
+    at those as well; `static` and `dynamic` at the run's own, unless `calm` is a part too. `revive` draws the
+    generator's dead units anew; `restart` does so always.
     """
     if arm == PLAIN:
         return UNTREATED
@@ -59,4 +60,5 @@ def prescribed(arm: str, steps: int, pharmacy: Pharmacy | None = None) -> Prescr
         attached_plan(steps) if "veegan" in parts else None,
         given.restart if "restart" in parts else None,
         SAFE if parts & {"calm", "restart", "veegan"} else Regimen(),
+        bool(parts & {"revive", "restart"}),
     )

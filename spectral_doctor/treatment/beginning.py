@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from spectral_doctor.checkpoints.training_state import read_state
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gan.own import recipe_named
@@ -14,12 +16,15 @@ from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.training.adoption import adopt, adopt_generator, take_generator
 from spectral_doctor.training.folder import saved_states
 from spectral_doctor.training.restart import Restart
+from spectral_doctor.training.reviving import revive
 from spectral_doctor.training.state import TrainingState, load_state
 from spectral_doctor.training.veegan import Veegan
 from spectral_doctor.treatment.rates import pace_of
 from spectral_doctor.treatment.records import Prescription, Resume, ResumePlan
 from spectral_doctor.treatment.resuming import attach
 
+# A unit that none of so many latents makes fire is taken for dead.
+_LATENTS = 2048
 # Methods that a treatment brought; the relativistic loss is a recipe's own.
 _METHODS = {"veegan": "VEEGAN", "restart": "a restart"}
 
@@ -85,8 +90,16 @@ def _fresh(wish: Resume, plan: ResumePlan, prescription: Prescription, device: s
         missing = adopt(state, plan.start, plan.step, wish.discriminator)
     else:
         state.restore(content)
+    revived = _revived(state) if prescription.revive else 0
     _attach(state, prescription, plan, recipe.settings.steps)
-    return replace(plan, warnings=missing), state
+    return replace(plan, warnings=missing, revived=revived), state
+
+
+def _revived(state: TrainingState) -> int:
+    device = next(state.generator.parameters()).device
+    latents = state.recipe.latent(_LATENTS, torch.Generator().manual_seed(state.seed)).to(device)
+    random = torch.Generator().manual_seed(state.seed + 1)
+    return revive(state.generator, latents, state.generator_optimizer, random)
 
 
 def _keep_generator(state: TrainingState, plan: ResumePlan, content: Mapping[str, Any] | None) -> tuple[str, ...]:

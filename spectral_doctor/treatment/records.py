@@ -50,12 +50,16 @@ class Regimen:
 
 @dataclass(frozen=True)
 class Prescription:
-    """What a resumed run is treated with: a compensation of its discriminator, VEEGAN, or both; or a restart."""
+    """What a resumed run is treated with: a compensation of its discriminator, VEEGAN, or both; or a restart.
+
+    With `revive` the generator's units that never fire are drawn anew first, which changes no sample.
+    """
 
     dose: Dose | None = None
     veegan: VeeganPlan | None = None
     restart: RestartPlan | None = None
     regimen: Regimen = Regimen()
+    revive: bool = False
 
 
 UNTREATED = Prescription()
@@ -139,7 +143,8 @@ class ResumePlan:
 
     `recipe` is the name that the checkpoint was trained by, `step` its step, `diagnosis` that of the series
     given, `envelope` γ by layer, `warnings` what is missing and what follows from it. A generator alone has no
-    diagnosis. `still` says that the discriminator stands still around the start.
+    diagnosis. `still` says that the discriminator stands still around the start, `revived` counts the generator's units
+    that never fired and were drawn anew.
     """
 
     start: Path
@@ -151,6 +156,7 @@ class ResumePlan:
     envelope_source: str
     warnings: tuple[str, ...]
     still: bool = False
+    revived: int = 0
 
 
 @dataclass(frozen=True, eq=False)
