@@ -25,6 +25,7 @@ from spectral_doctor.treatment.resuming import attach
 
 # A unit that none of so many latents makes fire is taken for dead.
 _LATENTS = 2048
+_SHAPES_A_FRESH_ONE = ("discriminator_channels", "spectral_norm", "network", "pack")
 # Methods that a treatment brought; the relativistic loss is a recipe's own.
 _METHODS = {"veegan": "VEEGAN", "restart": "a restart"}
 
@@ -60,8 +61,11 @@ def recipe_of(wish: Resume, plan: ResumePlan, prescription: Prescription) -> tup
     given = {key: str(value) for key, value in saved.items() if key != "steps"}
     if prescription.restart is not None:
         given["spectral_norm"] = "False"
-    given |= assigned_texts(wish.assignments) | {"steps": str(plan.step + wish.steps)}
-    return recipe_named(name, given), name
+    asked = assigned_texts(wish.assignments)
+    if content is not None and wish.prescription.restart is not None and prescription.restart is None:
+        # A restart's control keeps the discriminator that the run had.
+        asked = {key: value for key, value in asked.items() if key not in _SHAPES_A_FRESH_ONE}
+    return recipe_named(name, {**given, **asked, "steps": str(plan.step + wish.steps)}), name
 
 
 def assigned_texts(texts: Sequence[str]) -> dict[str, str]:

@@ -112,10 +112,10 @@ def test_convolutions_behind_batch_norm_are_revived() -> None:
     """A channel that batch norm keeps below zero; an upsampling lies between it and what reads it."""
     torch.manual_seed(0)
     generator = ConvolutionalGenerator(5, 4, 16, 3, smallest=4)
-    for module in list(generator.body)[:8]:
+    for module in generator.body:
         if isinstance(module, nn.BatchNorm2d):
-            norm = module
-            nn.init.constant_(norm.bias, 3.0)
+            nn.init.constant_(module.bias, 3.0)
+    norm = generator.body[4]
     with_dead_units(generator, norm, [0, 2])
     before = generator(LATENTS[:8])
     assert revive(generator, LATENTS, Adam(generator.parameters()), torch.Generator().manual_seed(1)) == 2
