@@ -40,7 +40,7 @@ def render_trial(
             table.add_row(row.arm + (f" ({row.fault})" if row.fault else ""), str(row.step), *(cells[n] for n in names))
         console.print(table)
     known = bool(results) and results[0].measured.truth_is_known
-    by = "solid modes, then quality" if known else "a score without truth: real data covered, less the energy distance"
+    by = "solid modes, then the score" if known else "the score: real data covered, less the energy distance"
     console.print(f"Best by {by}: {best}. Keep: {kept}.")
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())

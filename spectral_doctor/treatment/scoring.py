@@ -51,10 +51,13 @@ class Measured:
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Higher is better: solid modes, then quality, then a small KL; without the truth the score's value."""
+        """Higher is better: solid modes, then the score's value; without the truth that alone.
+
+        Quality is no second key: a generator that makes few modes makes them well.
+        """
         if self.evaluation is None or self.evaluation.solid_modes is None:
             return (self.score.value,)
-        return (self.evaluation.solid_modes, self.evaluation.high_quality_fraction or 0.0, -self.evaluation.kl)
+        return (self.evaluation.solid_modes, self.score.value)
 
 
 def measured(recipe: Recipe, checkpoint: Path) -> Measured:

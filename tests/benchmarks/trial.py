@@ -6,9 +6,9 @@
 
 Every patient (`spectral_doctor/gan/patients.py`) is trained for every seed, and `fix --mode trial` goes on from its
 last, ill checkpoint: every arm for half of the steps, the best by solid modes and `plain` to the end, of which the
-better one is kept. Healthy is the most solid modes that the same run had at a checkpoint; a patient-seed is recovered when the
-kept run ends with at least nine tenths of them. Which arm the score without truth would have chosen is noted as
-well, and whether that arm has nine tenths of the best arm's solid modes where the choice is made.
+better one is kept. Healthy is the most solid modes that the same run had at a checkpoint; a patient-seed is recovered
+when the kept run ends with at least nine tenths of them. Which arm the score without truth would have chosen is noted
+as well, and whether that arm has nine tenths of the best arm's solid modes where the choice is made.
 
 One JSON line a patient and seed goes to the output, and what is there already is not run again; an interrupted trial
 goes on where it was. `--share I/N` takes every N-th job, so that several can run side by side. The last line printed
