@@ -1,4 +1,4 @@
-"""The resumed training of `spectral-doctor fix`."""
+"""The resumed training of `spectral-doctor fix`: the treated run, and its control."""
 
 from __future__ import annotations
 
@@ -9,106 +9,106 @@ from typing import TYPE_CHECKING
 import typer
 
 from spectral_doctor.cli.tracking import pictured
-from spectral_doctor.cli.train import recipe_named, run
+from spectral_doctor.cli.train import run, tell
 from spectral_doctor.errors import OutputNotWritable, UsageError, printable
 
 if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved
     from spectral_doctor.training.state import TrainingState
-    from spectral_doctor.treatment.records import Resume, ResumePlan, TreatmentOutcome
+    from spectral_doctor.training.world import World
+    from spectral_doctor.treatment.records import Prescription, Resume, ResumePlan, TreatmentOutcome
+
+CONTROL_FOLDER = "control"
 
 
 def treat_run(wish: Resume) -> int:
-    """Resume a run under treatment and report before and after; returns the exit code."""
-    from spectral_doctor.report.treatment import render_outcome, render_plan
-    from spectral_doctor.training.folder import RunFolder, clear_torn, saved_states
-    from spectral_doctor.training.records import TrainingOutcome
+    """Resume a run under treatment, continue it untreated as well, and report both at the same step; the exit code."""
+    from spectral_doctor.training.folder import saved_states
     from spectral_doctor.training.world import joined_world
-    from spectral_doctor.treatment.resuming import compare, plan_resume
+    from spectral_doctor.treatment.records import UNTREATED
+    from spectral_doctor.treatment.resuming import plan_restart, plan_resume
 
-    output = wish.output
-    earlier = saved_states(output)
-    if earlier and not wish.going_on:
+    begin_in(wish.output, wish.going_on, saved_states(wish.output))
+    given = wish.prescription
+    if given.restart is not None:
+        plan = plan_restart(wish.paths, from_step=wish.from_step, discriminator=wish.discriminator)
+    else:
+        plan = plan_resume(wish.paths, given.dose, from_step=wish.from_step, discriminator=wish.discriminator)
+    control = wish.output / CONTROL_FOLDER if wish.control and plan.diagnosis is not None else None
+    with joined_world(wish.device) as world:
+        code = go_on(wish, plan, given, wish.output, world, told=True)
+        if code == 0 and control is not None:
+            tell(world, "Control: the same checkpoint, untreated, for the same steps and seed.")
+            code = go_on(wish, plan, UNTREATED, control, world)
+        if code == 0 and world.leads:
+            report(wish, plan, given, (wish.output, control), wish.output)
+    return code
+
+
+def begin_in(output: Path, going_on: bool, earlier: list[Path]) -> None:
+    """Refuse a folder that holds another run, or nothing to go on from; raises `UsageError`."""
+    if earlier and not going_on:
         raise UsageError(f"{printable(output)} holds a run already: add --resume to go on, or choose another folder.")
-    if wish.going_on and not earlier:
+    if going_on and not earlier:
         raise UsageError(f"{printable(output)} holds no checkpoint to resume from.")
-    plan = plan_resume(wish.paths, wish.prescription.dose, from_step=wish.from_step, discriminator=wish.discriminator)
+
+
+def go_on(
+    wish: Resume, plan: ResumePlan, prescription: Prescription, output: Path, world: World, *, told: bool = False
+) -> int:
+    """Train a run in a folder to the end, from the plan's checkpoint or its own last one; returns the exit code."""
+    from spectral_doctor.report.treatment import render_plan
+    from spectral_doctor.training.folder import RunFolder, clear_torn
+    from spectral_doctor.treatment.beginning import begun
+
+    plan, state, earlier = begun(wish, plan, prescription, output, str(world.device))
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputNotWritable(output, error) from error
-    folder = RunFolder(output)
-    with joined_world(wish.device) as world:
-        plan, state = _treated_state(plan, wish, str(world.device))
-        if world.leads:
-            clear_torn(output)
-            typer.echo(render_plan(plan), err=True)
-        if earlier:
-            from spectral_doctor.training.state import load_state
-
-            load_state(state, earlier[-1])
-            typer.echo(f"resumed from {earlier[-1].name}", err=True)
-        world.wait()
-        watchers = (_StatementTeller(state), pictured(output / "samples")) if world.leads else ()
-        code = run(state, folder, world, watchers, save_first=not earlier)
-        if code == 0 and world.leads:
-            outcome = compare(plan, folder, TrainingOutcome(state.step, saved_states(output)[-1]))
-            typer.echo(render_outcome(outcome))
-            typer.echo(_pictures(outcome, output))
-    return code
+    if world.leads:
+        clear_torn(output)
+        if told:
+            typer.echo(render_plan(plan, state.pace), err=True)
+        if earlier is not None:
+            typer.echo(f"resumed from {earlier.name}", err=True)
+    world.wait()
+    watchers = (_StatementTeller(state), pictured(output / "samples")) if world.leads else ()
+    return run(state, RunFolder(output), world, watchers if told else watchers[1:], save_first=earlier is None)
 
 
-def _treated_state(plan: ResumePlan, wish: Resume, device: str) -> tuple[ResumePlan, TrainingState]:
-    """The state of the checkpoint that is resumed, with the treatment attached."""
-    from spectral_doctor.checkpoints.training_state import read_state
-    from spectral_doctor.training.adoption import adopt
-    from spectral_doctor.training.state import TrainingState
-    from spectral_doctor.treatment.resuming import attach
+def report(
+    wish: Resume, plan: ResumePlan, prescription: Prescription, runs: tuple[Path, Path | None], output: Path
+) -> None:
+    """Print a treated run beside its control, and draw both."""
+    from spectral_doctor.report.treatment import render_outcome
+    from spectral_doctor.training.folder import saved_states
+    from spectral_doctor.training.records import TrainingOutcome
+    from spectral_doctor.treatment.beginning import recipe_of
+    from spectral_doctor.treatment.comparing import compare
 
-    name = wish.recipe or plan.recipe
-    if not name:
-        raise UsageError(
-            f"{printable(plan.start)} does not say how it was trained: name the recipe with --recipe, a name that "
-            "`recipes` lists or your own file.py:attribute; or treat the weights alone with --weights-only."
-        )
-    content = read_state(plan.start) if plan.recipe else None
-    if content is not None and (content.get("method") or {}).get("mode") == "veegan":
-        raise UsageError(
-            f"{printable(plan.start)}: a run with VEEGAN already; go on with it by --resume, or take VEEGAN off "
-            "with `fix --detach` first."
-        )
-    saved = {} if content is None or wish.recipe else content["settings"]
-    given = [f"{key}={value}" for key, value in saved.items() if key != "steps"]
-    chosen = recipe_named(name, [*given, *wish.assignments, f"steps={plan.step + wish.steps}"])
-    seed = 0 if content is None else int(content["seed"])
-    state = TrainingState.fresh(chosen, seed, device, name)
-    if content is None:
-        missing = adopt(state, plan.start, plan.step, wish.discriminator)
-        plan = replace(plan, warnings=missing)
-    else:
-        state.restore(content)
-    if wish.prescription.dose is not None:
-        attach(state, wish.prescription.dose, plan.envelope)
-    if wish.prescription.veegan is not None:
-        from spectral_doctor.training.veegan import Veegan
-
-        state.method = Veegan(state, wish.prescription.veegan)
-    return plan, state
+    treated, control = runs
+    last = saved_states(treated)[-1]
+    recipe, _ = recipe_of(wish, plan, prescription)
+    training = TrainingOutcome(plan.step + wish.steps, last)
+    outcome = compare(plan, recipe, treated, control, training)
+    typer.echo(render_outcome(outcome))
+    typer.echo(_pictures(outcome, treated, output))
 
 
-def _pictures(outcome: TreatmentOutcome, output: Path) -> str:
-    """Draw the spectra before and after, and name that picture and those of the samples."""
+def _pictures(outcome: TreatmentOutcome, treated: Path, output: Path) -> str:
+    """Draw the spectra of all, and name that picture and those of the treated run's samples."""
     from spectral_doctor.checkpoints.writing import write_atomically
     from spectral_doctor.records import SeriesId
     from spectral_doctor.report.figures import draw, render_figure
 
     spectra = output / "spectra.png"
-    pair = [
-        replace(item, trajectory=replace(item.trajectory, series=SeriesId(f"{item.trajectory.series}, {when}")))
-        for item, when in ((outcome.before, "before"), (outcome.after, "after"))
+    series = [
+        replace(item, trajectory=replace(item.trajectory, series=SeriesId(f"{item.trajectory.series}, {name}")))
+        for name, item in outcome.diagnoses.items()
     ]
-    write_atomically(spectra, render_figure(draw(pair), "png"))
-    samples = sorted((output / "samples").glob("step-*.png"))
+    write_atomically(spectra, render_figure(draw(series), "png"))
+    samples = sorted((treated / "samples").glob("step-*.png"))
     named = [spectra, *({samples[0], samples[-1]} if samples else ())]
     return "Pictures: " + ", ".join(printable(path) for path in sorted(named)) + "."
 

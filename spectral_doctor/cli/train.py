@@ -10,7 +10,7 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.options import Assignments, Device, VeeganSettings
-from spectral_doctor.errors import UsageError, listed, printable
+from spectral_doctor.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from spectral_doctor.gan.recipes import Recipe
@@ -79,18 +79,9 @@ def train(
 
 def recipe_named(name: str, assignments: list[str], mode: str = "gan") -> Recipe:
     """The recipe of a name or of `file.py:attribute`, its settings for a mode changed by `KEY=VALUE` texts."""
-    from spectral_doctor.gan.own import load_recipe
-    from spectral_doctor.gan.patients import known_recipes
+    from spectral_doctor.gan import own
 
-    changes = assigned("--set", assignments)
-    if ":" in name:
-        return load_recipe(name, changes)
-    known = known_recipes()
-    if name not in known:
-        raise UsageError(
-            f"no recipe is called '{printable(name)}'; there are {listed(known, 40)}, or your own as file.py:attribute."
-        )
-    return known[name].build(known[name].settings_for(mode).changed(changes))
+    return own.recipe_named(name, assigned("--set", assignments), mode)
 
 
 def assigned(option: str, texts: Sequence[str]) -> dict[str, str]:

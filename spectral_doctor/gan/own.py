@@ -1,4 +1,4 @@
-"""A user's own code, named as `file.py:attribute`."""
+"""Recipes by name, and a user's own code, named as `file.py:attribute`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import UsageError, listed, printable
+from spectral_doctor.gan.patients import known_recipes
 from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.gan.settings import Settings
 
 _NEEDED = ("networks", "optimizers", "latent", "real", "discriminator_loss", "generator_loss", "evaluate")
+
+
+def recipe_named(name: str, assignments: Mapping[str, str], mode: str = "gan") -> Recipe:
+    """The recipe of a name, or of a user's `file.py:attribute`, its settings for a mode with some of them changed.
+
+    Raises `UsageError` where there is none of that name, or what `load_recipe` raises.
+    """
+    if ":" in name:
+        return load_recipe(name, assignments)
+    known = known_recipes()
+    if name not in known:
+        raise UsageError(
+            f"no recipe is called '{printable(name)}'; there are {listed(known, 40)}, or your own as file.py:attribute."
+        )
+    return known[name].build(known[name].settings_for(mode).changed(assignments))
 
 
 def load_recipe(name: str, assignments: Mapping[str, str]) -> Recipe:

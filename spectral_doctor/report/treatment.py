@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,15 @@ from spectral_doctor.errors import printable
 from spectral_doctor.records import Spectrum
 
 if TYPE_CHECKING:
-    from spectral_doctor.evaluation import Evaluation
+    from spectral_doctor.evaluation import Evaluation, Spread
     from spectral_doctor.state_dicts.compensating import LayerChange
-    from spectral_doctor.treatment.records import ResumePlan, TreatmentOutcome, TreatmentResult
+    from spectral_doctor.training.pace import Pace
+    from spectral_doctor.treatment.records import ResumePlan, Standing, TreatmentOutcome, TreatmentResult
+
+STILL = (
+    "The discriminator stands still: no treatment that keeps it will help, only a fresh one. Use --mode restart, "
+    "which keeps the generator."
+)
 
 
 def render_changes(result: TreatmentResult, *, width: int = 80) -> str:
@@ -37,42 +45,79 @@ def render_changes(result: TreatmentResult, *, width: int = 80) -> str:
     return _text(console)
 
 
-def render_plan(plan: ResumePlan, *, width: int = 80) -> str:
-    """From where a run is resumed and why, the envelope's source, and what is missing with its consequence."""
+def render_plan(plan: ResumePlan, pace: Pace | None = None, *, width: int = 80) -> str:
+    """From where a run is resumed and why, the envelope's source, the rates, and what is missing."""
     console = _console(width)
-    console.print(Text(f"Before: {plan.diagnosis.summary}"))
-    unit = plan.diagnosis.trajectory.step_unit
+    unit = "step"
+    if plan.diagnosis is not None:
+        console.print(Text(f"Before: {plan.diagnosis.summary}"))
+        unit = plan.diagnosis.trajectory.step_unit
     console.print(Text(f"Resuming from {printable(plan.start)} ({unit} {plan.step}): {plan.why}."))
+    if plan.still:
+        console.print(Text(STILL))
     if plan.envelope_source:
         console.print(Text(f"Envelope: {plan.envelope_source}."))
+    if pace is not None:
+        console.print(Text(_rates(pace)))
+    if plan.revived:
+        console.print(Text(f"Revived: {plan.revived} units of the generator that never fired, drawn anew."))
     for warning in plan.warnings:
         console.print(Text(f"Missing: {warning}."))
     return _text(console)
 
 
 def render_outcome(outcome: TreatmentOutcome, *, width: int = 80) -> str:
-    """The run given beside the treated one: both statements, best plateau, modes, and every layer's plateau."""
+    """The treated run beside its control and the untreated run at the same step, then their modes step by step."""
     console = _console(width)
+    standings = outcome.standings
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "before", "after"):
-        table.add_column(column)
-    pair = (outcome.before, outcome.after)
-    unit = outcome.after.trajectory.step_unit
-    table.add_row(f"last {unit}", *(str(item.trajectory.steps[-1]) for item in pair))
-    table.add_row("spectrum", *(item.spectrum.value for item in pair))
-    table.add_row("modes", *(item.modes.statement.value for item in pair))
-    table.add_row("best plateau", *(_number(item.states[-1].best_plateau) for item in pair))
-    table.add_row("modes captured", _modes(outcome.modes_before), _modes(outcome.modes_after))
-    table.add_row("KL to uniform", _kl(outcome.modes_before), _kl(outcome.modes_after))
-    pair_of_modes = (outcome.modes_before, outcome.modes_after)
-    if any(item is not None and item.high_quality_fraction is not None for item in pair_of_modes):
-        table.add_row("high quality", *map(_quality, pair_of_modes))
-    after = {finding.layer: finding.plateau[-1] for finding in outcome.after.layers}
-    for finding in outcome.before.layers:
-        values = (_number(finding.plateau[-1]), _number(after.get(finding.layer)))
-        table.add_row(Text(f"σk/σ1 {printable(finding.layer)}"), *values)
+    table.add_column(f"{outcome.step_unit} {outcome.step}")
+    for item in standings:
+        table.add_column(item.name)
+    table.add_row("spectrum", *(item.spectrum.value for item in standings))
+    table.add_row("modes", *(item.modes.value for item in standings))
+    table.add_row("best plateau", *(_number(item.best_plateau) for item in standings))
+    for name, row in _SAMPLE_ROWS:
+        cells = [row(item) for item in standings]
+        if any(cell is not None for cell in cells):
+            table.add_row(name, *(cell or "not measured" for cell in cells))
+    for layer in {layer: None for item in standings for layer in item.plateaus}:
+        table.add_row(Text(f"σk/σ1 {printable(layer)}"), *(_number(item.plateaus.get(layer)) for item in standings))
     console.print(table)
+    for sentence in outcome.absent:
+        console.print(Text(f"{sentence[0].upper()}{sentence[1:]}."))
+    if len(outcome.course) > 1:
+        console.print(_course(outcome))
     return _text(console)
+
+
+def _course(outcome: TreatmentOutcome) -> Table:
+    """Solid modes and quality of all runs at every step that two of them have."""
+    names = [name for name in outcome.diagnoses if any(name in found for _, found in outcome.course)]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(f"{outcome.step_unit}", justify="right")
+    for name in names:
+        table.add_column(name)
+    for step, found in outcome.course:
+        table.add_row(str(step), *(_short_modes(found.get(name)) for name in names))
+    return table
+
+
+def _short_modes(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return "—"
+    quality = evaluation.high_quality_fraction
+    told = _modes(evaluation)
+    return told if quality is None else f"{told}, {quality:.0%}"
+
+
+def _rates(pace: Pace) -> str:
+    parts = [f"generator {pace.generator_rate:.4g}, discriminator {pace.discriminator_rate:.4g}"]
+    if pace.decay:
+        parts.append("falling to zero over the second half")
+    if pace.beta1 is not None:
+        parts.append(f"β1 {pace.beta1:g}")
+    return f"Rates: {'; '.join(parts)}."
 
 
 def live_words(diagnosis: Diagnosis) -> str:
@@ -99,17 +144,46 @@ def _number(value: float | None) -> str:
     return "—" if value is None else f"{value:.2f}"
 
 
-def _modes(evaluation: Evaluation | None) -> str:
-    return "not measured" if evaluation is None else f"{evaluation.modes_captured} of {evaluation.modes}"
+def _modes(evaluation: Evaluation) -> str:
+    """Solid modes; where quality was not measured the modes captured."""
+    if evaluation.solid_modes is None:
+        return f"{evaluation.modes_captured} of {evaluation.modes} captured"
+    return f"{evaluation.solid_modes} of {evaluation.modes}"
 
 
-def _kl(evaluation: Evaluation | None) -> str:
-    return "not measured" if evaluation is None else f"{evaluation.kl:.3f}"
+def _of_modes(tell: Callable[[Evaluation], str | None]) -> Callable[[Standing], str | None]:
+    return lambda item: None if item.evaluation is None else tell(item.evaluation)
 
 
-def _quality(evaluation: Evaluation | None) -> str:
-    share = None if evaluation is None else evaluation.high_quality_fraction
-    return "not measured" if share is None else f"{share:.1%}"
+def _of_spread(tell: Callable[[Spread], float | None], form: str) -> Callable[[Standing], str | None]:
+    def told(item: Standing) -> str | None:
+        value = None if item.spread is None else tell(item.spread)
+        return None if value is None else format(value, form)
+
+    return told
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{share:.1%}"
+
+
+_SAMPLE_ROWS: tuple[tuple[str, Callable[[Standing], str | None]], ...] = (
+    (
+        "solid modes",
+        _of_modes(lambda found: None if found.solid_modes is None else f"{found.solid_modes} of {found.modes}"),
+    ),
+    ("modes captured", _of_modes(lambda found: f"{found.modes_captured} of {found.modes}")),
+    ("high quality", _of_modes(lambda found: _percent(found.high_quality_fraction))),
+    ("KL to real weights", _of_modes(lambda found: f"{found.kl:.3f}")),
+    ("energy distance", _of_spread(lambda spread: spread.energy, ".3f")),
+    ("real data covered", _of_spread(lambda spread: spread.coverage, ".1%")),
+    (
+        "spread, real data 1",
+        _of_spread(
+            lambda spread: None if spread.relative_deviation is None else math.exp(spread.relative_deviation), ".2f"
+        ),
+    ),
+)
 
 
 def _console(width: int) -> Console:

@@ -18,6 +18,7 @@ from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.generators.finding import siblings_of
 from spectral_doctor.state_dicts.networks import find_discriminators, find_generator, find_generators
 from spectral_doctor.state_dicts.optimizers import is_discriminators, optimizer_states
+from spectral_doctor.training.randomness import restore_randomness
 from spectral_doctor.training.state import TrainingState
 
 
@@ -48,6 +49,54 @@ def adopt(state: TrainingState, path: Path, step: int, key: str | None = None) -
     return tuple(missing)
 
 
+def adopt_generator(state: TrainingState, path: Path, step: int) -> tuple[str, ...]:
+    """Load a stranger's generator, and its optimizer where it fits, into a fresh state whose discriminator stays.
+
+    The generator may be alone in its file. Says what was missing; raises `UsageError` where there is none, or another.
+    """
+    tree = open_path(path).tree
+    tensors = _generator_in(tree, path)
+    if tensors is None:
+        raise UsageError(f"{printable(path)}: no generator in it or beside it, and a restart keeps nothing else.")
+    _load(state.generator, tensors, path, "generator")
+    missing = ["random number generators: what is drawn from here on is not what the run would have drawn"]
+    states = [value for key, value in dict(optimizer_states(tree)).items() if not is_discriminators(key)]
+    if not _load_optimizer(state.generator_optimizer, states):
+        missing.append("the generator's optimizer: its moments start from zero, so the first updates are rougher")
+    _set_average(state, None)
+    state.step = step
+    return tuple(missing)
+
+
+def take_generator(state: TrainingState, content: Mapping[str, Any], path: Path) -> None:
+    """Put the generator of a saved state of ours, its average, optimizer and randomness, into a fresh state.
+
+    The discriminator, its optimizer and its envelope stay fresh. Raises `UsageError` where the settings build another
+    generator.
+    """
+    _load(state.generator, live_arrays(content["generator"]), path, "generator")
+    _set_average(state, content["generator_ema"])
+    state.generator_optimizer.load_state_dict(content["generator_optimizer"])
+    state.random.set_state(content["rng"]["training"])
+    restore_randomness(content["rng"])
+    if content["data"] is not None:
+        state.recipe.load_state_dict(content["data"])  # type: ignore[attr-defined]
+    state.step = int(content["step"])
+
+
+def _set_average(state: TrainingState, saved: Mapping[str, Tensor] | None) -> None:
+    if state.average is not None:
+        state.average.load_state_dict(saved or state.generator.state_dict())
+
+
+def _generator_in(tree: Tree, path: Path) -> Mapping[str, Array] | None:
+    """The generator of a file: by its key, as all there is in a file of that name, or in the file beside it."""
+    found = find_generator(tree)
+    if found is None:
+        found = next(iter(find_generators(tree, path).values()), None)
+    return found if found is not None else _beside(path)
+
+
 def adopted_generator(recipe: Recipe, path: Path) -> nn.Module:
     """Build a recipe's generator with the weights of a checkpoint: its average where a state of ours has one.
 
@@ -59,7 +108,7 @@ def adopted_generator(recipe: Recipe, path: Path) -> nn.Module:
         content = read_state(state_path(path))
         _load(generator, live_arrays(content["generator_ema"] or content["generator"]), path, "generator")
         return generator
-    tensors = find_generator(tree) or _beside(path)
+    tensors = _generator_in(tree, path)
     if tensors is None:
         raise UsageError(f"{printable(path)}: no generator in it or beside it, so there is nothing to reconstruct.")
     _load(generator, tensors, path, "generator")

@@ -58,8 +58,9 @@ def train(
     world: World | None = None,
     *,
     save_first: bool = False,
+    until: int | None = None,
 ) -> TrainingOutcome:
-    """Train until the settings' last step, saving every `save_every` steps, at the first, and at the last.
+    """Train until the settings' last step, or `until` an earlier one, saving every `save_every` steps, the first too.
 
     A state that is not at step 0 counts as saved already, unless `save_first` says that it is not.
 
@@ -69,17 +70,18 @@ def train(
     and a signal to one of them ends all.
     """
     settings, world = state.recipe.settings, world or World()
+    end = settings.steps if until is None else min(until, settings.steps)
     last = folder.checkpoint(state.step)
     if state.step == 0 or save_first:
         last = _save(state, folder, None, on_save, world)
     with received_signals() as received:
-        while state.step < settings.steps:
+        while state.step < end:
             losses = update(state, world)
             on_step(state.step, losses)
             stop = world.any(received.signal)
             if not is_finite(losses.discriminator, losses.generator):
                 return TrainingOutcome(state.step, last, fault="a loss is not finite")
-            if state.step % settings.save_every == 0 or state.step == settings.steps or stop:
+            if state.step % settings.save_every == 0 or state.step == end or stop:
                 if not (parameters_are_finite(state.generator) and parameters_are_finite(state.discriminator)):
                     return TrainingOutcome(state.step, last, fault="weights are not finite")
                 last = _save(state, folder, losses, on_save, world)
@@ -114,13 +116,15 @@ def _save(
 
 
 def _set_rates(state: TrainingState) -> None:
-    """Set both optimizers' rates to what the settings' schedule has for this step; without one, touch neither."""
-    settings = state.recipe.settings
+    """Set all optimizers' rates to what the pace, or the settings' schedule, has for this step; else touch none."""
+    settings, sides = state.recipe.settings, state.optimizers()
+    if state.pace is not None:
+        state.pace.set(state.step, *sides)
+        return
     if not (settings.decay or settings.restart_at):
         return
-    optimizers = (state.generator_optimizer, state.discriminator_optimizer)
-    for optimizer, factor in zip(optimizers, settings.rate_factors(state.step), strict=True):
-        for group in optimizer.param_groups:
+    for optimizers, factor in zip(sides, settings.rate_factors(state.step), strict=True):
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 

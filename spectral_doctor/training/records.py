@@ -1,7 +1,9 @@
-"""What a training run reports: losses, checkpoints, its end. No tensors."""
+"""What a training run reports: losses, checkpoints, its end; and what a restart is asked to be. No tensors."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_doctor.diagnosis.records import Thresholds
+from spectral_doctor.errors import UsageError
 from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.gan.assignments import changed_by
 from spectral_doctor.records import LayerSpectrum
 
 
@@ -56,6 +60,30 @@ class TrainingOutcome:
     last: Path
     signal: int = 0
     fault: str = ""
+
+
+@dataclass(frozen=True)
+class RestartPlan:
+    """How a fresh discriminator is taught beside a generator that is kept (the loss of R3GAN, Huang et al. 2024).
+
+    R1 and R2 are weighted by γ = `gamma` · s² · exp(−`anneal` · t), where s² is the variance of a coordinate of the
+    data and t goes from 0 to 1 over the treatment. Before the first step the discriminator alone learns for `warm_up`
+    updates, against the generator as it stands.
+    """
+
+    gamma: float = 1.0
+    anneal: float = 4.0
+    warm_up: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "anneal", "warm_up"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"--restart {name}={value:g}: expected a number that is not negative.")
+
+    def changed(self, assignments: Mapping[str, str]) -> RestartPlan:
+        """Return this plan with some values changed from text, as `--restart` gives them; raises `UsageError`."""
+        return changed_by(self, assignments, option="--restart", noun="value")
 
 
 def tracked_values(saved: Saved) -> dict[str, float]:

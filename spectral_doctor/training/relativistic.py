@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from spectral_doctor.errors import UsageError
 from spectral_doctor.gan.losses import gradient_penalty, pairing_loss, r1_penalty, r2_penalty
@@ -82,6 +83,10 @@ class Relativistic:
         state.generator_optimizer.step()
         self.updates += 1
         return StepLosses(*world.mean((discriminator_loss.item(), loss.item())))
+
+    def optimizers(self) -> tuple[tuple[Optimizer, ...], tuple[Optimizer, ...]]:
+        """None beside the run's own."""
+        return (), ()
 
     def state_dict(self) -> dict[str, Any]:
         """The plan, the position in γ's course, and the data's variance."""

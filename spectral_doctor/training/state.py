@@ -19,6 +19,7 @@ from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.losses import RELATIVISTIC
 from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.gan.settings import Settings
+from spectral_doctor.training.pace import Pace
 from spectral_doctor.training.randomness import captured_randomness, restore_randomness
 from spectral_doctor.training.records import StepLosses
 from spectral_doctor.training.world import World
@@ -50,6 +51,10 @@ class Method(Protocol):
         """Update discriminator and generator once."""
         ...
 
+    def optimizers(self) -> tuple[tuple[Optimizer, ...], tuple[Optimizer, ...]]:
+        """Those of networks of its own, on the generator's side and on the discriminator's."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values."""
         ...
@@ -64,7 +69,7 @@ class TrainingState:
     """A run between two steps: networks, the generator's average, optimizers, step, randomness, envelope.
 
     `name` is what the recipe was asked for by, so that a checkpoint tells how it can be resumed. Without a
-    `method` a step is that of a plain GAN.
+    `method` a step is that of a plain GAN, without a `pace` the rates are those of the settings.
     """
 
     recipe: Recipe
@@ -79,6 +84,7 @@ class TrainingState:
     seed: int = 0
     treatment: Treatment | None = None
     method: Method | None = None
+    pace: Pace | None = None
     monitor: SpectralMonitor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,6 +110,11 @@ class TrainingState:
             state.method = Relativistic(state)
         return state
 
+    def optimizers(self) -> tuple[tuple[Optimizer, ...], tuple[Optimizer, ...]]:
+        """All optimizers, on the generator's side and on the discriminator's."""
+        beside = ((), ()) if self.method is None else self.method.optimizers()
+        return (self.generator_optimizer, *beside[0]), (self.discriminator_optimizer, *beside[1])
+
     def content(self, evaluation: Evaluation | None) -> dict[str, Any]:
         """Return the state as nested dicts of tensors and plain values, loadable with `weights_only=True`.
 
@@ -128,6 +139,7 @@ class TrainingState:
             },
             "treatment": None if self.treatment is None else self.treatment.state_dict(),
             "method": None if self.method is None else self.method.state_dict(),
+            "pace": None if self.pace is None else asdict(self.pace),
             "evaluation": None if evaluation is None else asdict(evaluation),
         }
 
@@ -181,7 +193,20 @@ def load_state(state: TrainingState, path: Path) -> None:
     ]
     if changed:
         raise UsageError(f"{path}: trained with other settings ({'; '.join(changed)}); resume with the same ones.")
+    _check_pace(state, content, path)
     state.restore(content)
+
+
+def _check_pace(state: TrainingState, content: Mapping[str, Any], path: Path) -> None:
+    saved = content.get("pace")
+    before = None if saved is None else Pace(**saved)
+    if state.pace is None:
+        if before is not None:
+            raise UsageError(f"{path}: trained at rates of its own; go on with `fix --resume`, with the same ones.")
+        return
+    changed = state.pace.differs(before)
+    if changed:
+        raise UsageError(f"{path}: trained at other rates ({'; '.join(changed)}); resume with the same ones.")
 
 
 def is_finite(*losses: float) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from spectral_doctor.errors import UsageError
 from spectral_doctor.gan.losses import gradient_penalty, r1_penalty
@@ -73,6 +73,10 @@ class Veegan:
         self.reconstructor_optimizer.step()
         self.updates += 1
         return StepLosses(*world.mean((discriminator_loss.item(), loss.item())))
+
+    def optimizers(self) -> tuple[tuple[Optimizer, ...], tuple[Optimizer, ...]]:
+        """The reconstructor's learns beside the generator's, the head's beside the discriminator's."""
+        return (self.reconstructor_optimizer,), (self.head_optimizer,)
 
     def state_dict(self) -> dict[str, Any]:
         """The plan, the position in the ramp, reconstructor, head and both optimizers."""

@@ -1,4 +1,4 @@
-"""Taking VEEGAN off a run: its generator and D(x) alone, as they were before it joined."""
+"""Taking VEEGAN, or a restart, off a run: its generator and D(x) alone, as a plain GAN has them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ def detach_run(wish: Detach) -> tuple[Path, tuple[str, ...]]:
     """
     path, output, like = _chosen(wish.run, wish.from_step), wish.output, wish.like
     content = read_state(path)
-    if content.get("method") is None:
-        raise UsageError(f"{printable(path)}: trained without VEEGAN, so there is nothing to detach.")
+    if (content.get("method") or {}).get("mode") not in ("veegan", "restart"):
+        raise UsageError(
+            f"{printable(path)}: trained without VEEGAN and never restarted, so there is nothing to detach."
+        )
     if output.is_dir():
         output = output / (f"{path.stem}.pt" if like is None else like.name)
     if output.exists() and any(other.exists() and output.samefile(other) for other in (path, like) if other):
@@ -39,7 +41,7 @@ def detach_run(wish: Detach) -> tuple[Path, tuple[str, ...]]:
         raise UsageError(f"{printable(output.parent)}: no such folder.")
     if like is None:
         try:
-            write_atomically(output, state_bytes({**content, "method": None}))
+            write_atomically(output, state_bytes({**content, "method": None, "pace": None}))
         except OSError as error:
             raise OutputNotWritable(output, error) from error
         return output, ("generator", "discriminator")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectral_doctor.diagnosis.records import Diagnosis
-from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement, SpectrumState
+from spectral_doctor.evaluation import Evaluation, Spread
 from spectral_doctor.records import SkippedLayer
 from spectral_doctor.state_dicts.compensating import LayerChange
-from spectral_doctor.training.records import TrainingOutcome
+from spectral_doctor.training.records import RestartPlan, TrainingOutcome
 from spectral_doctor.veegan.records import VeeganPlan
 
 Envelope = dict[str, tuple[float, ...]]
@@ -35,11 +36,33 @@ class Dose:
 
 
 @dataclass(frozen=True)
-class Prescription:
-    """What a resumed run is treated with: a compensation of its discriminator, VEEGAN, or both."""
+class Regimen:
+    """At which rates a treatment trains: those of the run, safe ones, or a number for both networks.
 
-    dose: Dose | None
+    With `decay` they fall linearly to zero over the second half. `beta1` is Adam's, of restored optimizers too; None
+    leaves it as it is.
+    """
+
+    rate: str | float = "own"
+    decay: bool = False
+    beta1: float | None = None
+
+
+@dataclass(frozen=True)
+class Prescription:
+    """What a resumed run is treated with: a compensation of its discriminator, VEEGAN, or both; or a restart.
+
+    With `revive` the generator's units that never fire are drawn anew first, which changes no sample.
+    """
+
+    dose: Dose | None = None
     veegan: VeeganPlan | None = None
+    restart: RestartPlan | None = None
+    regimen: Regimen = Regimen()
+    revive: bool = False
+
+
+UNTREATED = Prescription()
 
 
 @dataclass(frozen=True)
@@ -63,7 +86,8 @@ class Resume:
     """A wish to have a run trained on, under treatment, for so many `steps` into the folder `output`.
 
     `recipe` and `assignments` (`KEY=VALUE` texts) are taken from the checkpoint where they are not given; with
-    `going_on` an interrupted treatment in `output` is continued.
+    `going_on` an interrupted treatment in `output` is continued. With `control` the same checkpoint is also continued
+    untreated.
     """
 
     paths: tuple[Path, ...]
@@ -76,6 +100,7 @@ class Resume:
     discriminator: str | None = None
     going_on: bool = False
     device: str = "auto"
+    control: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,25 +142,55 @@ class ResumePlan:
     """From where a treated run goes on, and what a user should know before it does.
 
     `recipe` is the name that the checkpoint was trained by, `step` its step, `diagnosis` that of the series
-    given, `envelope` γ by layer, `warnings` what is missing and what follows from it.
+    given, `envelope` γ by layer, `warnings` what is missing and what follows from it. A generator alone has no
+    diagnosis. `still` says that the discriminator stands still around the start, `revived` counts the generator's units
+    that never fired and were drawn anew.
     """
 
     start: Path
     step: int
     recipe: str
     why: str
-    diagnosis: Diagnosis
+    diagnosis: Diagnosis | None
     envelope: Envelope
     envelope_source: str
     warnings: tuple[str, ...]
+    still: bool = False
+    revived: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """A run at one step: the state of its spectrum, the statement on its modes, what its samples measure.
+
+    `plateaus` is σ_k/σ_1 by layer.
+    `evaluation` is None where the recipe knows no truth, `spread` where no sample could be drawn.
+    """
+
+    name: str
+    step: int
+    spectrum: SpectrumState
+    modes: ModesStatement
+    best_plateau: float | None
+    plateaus: Mapping[str, float | None]
+    evaluation: Evaluation | None
+    spread: Spread | None
 
 
 @dataclass(frozen=True, eq=False)
 class TreatmentOutcome:
-    """A treated run beside the one it was resumed from: both statements, and the modes where they were measured."""
+    """A treated run beside its control and the run that it was resumed from, never at two steps.
+
+    `standings` are those of them that have a checkpoint of `step`, `absent` says of the others why they have none;
+    `course` is the measured modes of all at every step that two or more have. `first` is the step that all began at,
+    `diagnoses` are those of the whole series.
+    """
 
     training: TrainingOutcome
-    before: Diagnosis
-    after: Diagnosis
-    modes_before: Evaluation | None
-    modes_after: Evaluation | None
+    first: int
+    step: int
+    step_unit: str
+    standings: tuple[Standing, ...]
+    absent: tuple[str, ...]
+    course: tuple[tuple[int, Mapping[str, Evaluation]], ...]
+    diagnoses: Mapping[str, Diagnosis]

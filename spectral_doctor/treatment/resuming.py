@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.checkpoints.training_state import is_training_state, read_state, state_path
-from spectral_doctor.diagnosis.records import Diagnosis
-from spectral_doctor.errors import UsageError, listed, printable
+from spectral_doctor.diagnosis.records import Diagnosis, EventKind, SpectrumState
+from spectral_doctor.errors import NothingToExamine, UsageError, listed, printable
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.inspection import inspect_paths
 from spectral_doctor.parametrizations import ForwardCompensation, SpectralRegularizer
 from spectral_doctor.records import CheckpointRef
-from spectral_doctor.training.folder import RunFolder
-from spectral_doctor.training.records import TrainingOutcome
+from spectral_doctor.state_dicts.networks import find_generators
+from spectral_doctor.training.folder import saved_states
 from spectral_doctor.training.state import TrainingState, Treatment
 from spectral_doctor.treatment.envelopes import series_envelope
-from spectral_doctor.treatment.records import Dose, Envelope, ResumePlan, TreatmentOutcome
+from spectral_doctor.treatment.records import Dose, Envelope, ResumePlan
 
 
 def plan_resume(
@@ -28,7 +29,7 @@ def plan_resume(
     checkpoint whose best plateau is highest, else (nothing is wrong) the last. The envelope is taken over the
     checkpoints up to it. Raises `UsageError` where the paths hold several series or no such step.
     """
-    diagnoses = inspect_paths(paths, discriminator=discriminator).diagnoses
+    diagnoses = inspect_paths(run_paths(paths), discriminator=discriminator).diagnoses
     if len(diagnoses) != 1:
         names = listed(item.trajectory.series for item in diagnoses)
         raise UsageError(f"the paths hold {len(diagnoses)} series ({names}); `fix` resumes one: name one run.")
@@ -40,7 +41,39 @@ def plan_resume(
     own = is_training_state(start)
     recipe = str(read_state(state_path(start))["recipe"]) if own else ""
     step = diagnosis.trajectory.steps[index]
-    return ResumePlan(state_path(start) if own else start, step, recipe, why, diagnosis, envelope, source, ())
+    begin = state_path(start) if own else start
+    return ResumePlan(begin, step, recipe, why, diagnosis, envelope, source, (), stands_still(diagnosis, step))
+
+
+def plan_restart(paths: Sequence[Path], *, from_step: int | None, discriminator: str | None) -> ResumePlan:
+    """The same for a restart, which keeps the generator alone: a file without a discriminator will do, at step 0.
+
+    Raises `UsageError` where several such files are named, and what `plan_resume` raises.
+    """
+    try:
+        return plan_resume(paths, None, from_step=from_step, discriminator=discriminator)
+    except NothingToExamine:
+        if len(paths) != 1 or not paths[0].is_file() or not _holds_generator(paths[0]):
+            raise
+    why = "a generator alone; a fresh discriminator learns to judge it first"
+    return ResumePlan(paths[0], 0, "", why, None, {}, "", ())
+
+
+def run_paths(paths: Sequence[Path]) -> list[Path]:
+    """The paths, with a folder that is a run of ours replaced by its own checkpoints: a control lies below it."""
+    return [path for given in paths for path in (saved_states(given) if given.is_dir() else ()) or (given,)]
+
+
+def stands_still(diagnosis: Diagnosis, step: int) -> bool:
+    """Whether the discriminator stands still at a step or at the end: then nothing that keeps it will help."""
+    if SpectrumState.STILL in (diagnosis.spectrum, diagnosis.states[diagnosis.trajectory.steps.index(step)].spectrum):
+        return True
+    frozen = (event for event in diagnosis.events if event.kind is EventKind.FROZEN)
+    return any(event.first <= step <= event.last for event in frozen)
+
+
+def _holds_generator(path: Path) -> bool:
+    return bool(find_generators(open_path(path).tree, path))
 
 
 def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
@@ -70,13 +103,6 @@ def attach(state: TrainingState, dose: Dose, envelope: Envelope) -> Treatment:
         )
     state.treatment = treatment
     return treatment
-
-
-def compare(plan: ResumePlan, folder: RunFolder, training: TrainingOutcome) -> TreatmentOutcome:
-    """Diagnose the treated run after the series it was resumed from, and put both beside each other."""
-    (after,) = inspect_paths([folder.path]).diagnoses
-    last = _local(plan.diagnosis.trajectory.checkpoints[-1])
-    return TreatmentOutcome(training, plan.diagnosis, after, measured_modes(last), measured_modes(training.last))
 
 
 def _local(ref: CheckpointRef) -> Path:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from spectral_doctor.cli import app
 from spectral_doctor.cli.boundary import ExitCode
 from spectral_doctor.inspection import inspect_paths
+from spectral_doctor.training.folder import saved_states
 from spectral_doctor.trajectory.records import SpectralTrajectory
 from tests import stylegan
 
@@ -40,8 +41,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trajectory(path: Path) -> SpectralTrajectory:
-    """The one series below a path."""
-    (diagnosis,) = inspect_paths([path]).diagnoses
+    """The one series of a file, or of a run's folder without the control below it."""
+    (diagnosis,) = inspect_paths(saved_states(path) if path.is_dir() else [path]).diagnoses
     return diagnosis.trajectory
 
 

@@ -1,0 +1,96 @@
+"""A trial's arms, what they are ranked by, and what a restart's plan holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from spectral_doctor.errors import UsageError
+from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.training.records import RestartPlan
+from spectral_doctor.treatment.arms import PLAIN, checked_arms, prescribed
+from spectral_doctor.treatment.records import UNTREATED, Regimen
+from spectral_doctor.treatment.scoring import Measured, Score
+from spectral_doctor.treatment.trial import ArmResult, ranked
+
+WIDE, NARROW = Score(0.8, 0.9, 0.1, 0.0, 0.01), Score(0.1, 0.2, 0.6, -1.0, 0.5)
+
+
+def measured(solid: int | None, score: Score, quality: float = 0.5) -> Measured:
+    """A generator with so many solid modes, or of unknown truth."""
+    if solid is None:
+        return Measured(None, score)
+    return Measured(Evaluation(2500, 8, solid, quality, 0.1, 0.0014, (), solid_modes=solid), score)
+
+
+def result(arm: str, found: Measured, fault: str = "") -> ArmResult:
+    """An arm that came to this at step 100."""
+    return ArmResult(arm, 100, found, fault)
+
+
+def order(*results: ArmResult) -> list[str]:
+    """The arms' names, the best first."""
+    return [item.arm for item in ranked(results)]
+
+
+def test_more_solid_modes_win_then_the_score_and_never_quality() -> None:
+    """A narrow generator of high quality is no better than a wide one of as many solid modes."""
+    few = result("few", measured(2, WIDE))
+    narrow = result("narrow", measured(4, NARROW, quality=0.99))
+    wide = result("wide", measured(4, WIDE, quality=0.2))
+    assert order(few, narrow, wide) == ["wide", "narrow", "few"]
+
+
+def test_without_truth_the_score_decides() -> None:
+    """Coverage less the energy distance, by hand."""
+    assert WIDE.value == pytest.approx(0.85 - 0.1)
+    assert order(result("narrow", measured(None, NARROW)), result("wide", measured(None, WIDE))) == ["wide", "narrow"]
+
+
+def test_plain_wins_a_draw_and_a_diverged_arm_comes_last() -> None:
+    """Doing nothing costs nothing; then the arm that was named first."""
+    drawn = [result(arm, measured(4, WIDE)) for arm in ("calm", "veegan", PLAIN)]
+    assert order(*drawn) == [PLAIN, "calm", "veegan"]
+    assert order(result("calm", measured(8, WIDE), "a loss is not finite"), drawn[1]) == ["veegan", "calm"]
+
+
+def test_arms_by_name() -> None:
+    """Plain is always among them; each is once, in the order given."""
+    assert checked_arms(["restart", "veegan+dynamic", "restart"]) == (PLAIN, "restart", "veegan+dynamic")
+    assert prescribed(PLAIN, 100) == UNTREATED
+    both = prescribed("veegan+dynamic", 100)
+    assert both.dose is not None
+    assert both.veegan is not None
+    assert (both.dose.mode, both.veegan.ramp, both.restart) == ("dynamic", 10, None)
+    assert prescribed("static", 100).regimen == Regimen()
+    assert prescribed("calm+static", 100).regimen == Regimen("safe", decay=True, beta1=0.0)
+    assert [prescribed(arm, 100).revive for arm in ("restart", "calm", "calm+revive")] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "restart+rest",
+            "--arms restart+rest: expected 'plain', or 'calm', 'revive', 'restart', 'veegan', 'static', 'dynamic', "
+            "joined by a plus; 'rest' is none.",
+        ),
+        ("restart+veegan", "--arms restart+veegan: 'restart' and 'veegan' do not go together."),
+        ("static+dynamic", "--arms static+dynamic: 'static' and 'dynamic' do not go together."),
+    ],
+)
+def test_an_arm_that_there_is_not_is_named(name: str, sentence: str) -> None:
+    """With what there is."""
+    with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
+        checked_arms([name])
+
+
+def test_a_restart_is_planned_by_texts() -> None:
+    """Numbers that are not negative; other keys and values are named."""
+    assert RestartPlan().changed({"gamma": "2", "warm_up": "5"}) == replace(RestartPlan(), gamma=2.0, warm_up=5)
+    with pytest.raises(UsageError, match=r"^--restart anneal=-1: expected a number that is not negative\.$"):
+        RestartPlan().changed({"anneal": "-1"})
+    with pytest.raises(UsageError, match=r"^--restart width: no such value; there are 'anneal', 'gamma', 'warm_up'\.$"):
+        RestartPlan().changed({"width": "3"})
