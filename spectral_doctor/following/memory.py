@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.errors import MALFORMED, UnreadableCheckpoint
 from spectral_doctor.following.records import Observation, Signature
 from spectral_doctor.records import CheckpointRef, LayerSpectrum, SeriesId, StepClue
 from spectral_doctor.trajectory.history import HISTORY_VERSION, series_from_json, series_to_json
@@ -43,7 +43,7 @@ def read_observations(path: Path) -> tuple[Observation, ...]:
     except KeyError as error:
         remedy = "Name a new file for --history."
         raise UnreadableCheckpoint(path, f"no history that watch wrote, without the entry {error}", remedy) from error
-    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except MALFORMED as error:
         raise UnreadableCheckpoint(path, f"no history that watch wrote: {error}") from error
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from spectral_doctor.errors import OutputNotWritable, UnreadableCheckpoint, UsageError, printable
+from spectral_doctor.errors import MALFORMED, OutputNotWritable, UnreadableCheckpoint, UsageError, printable
 from spectral_doctor.scaling.parquet import SUFFIX, is_rows_parquet, read_parquet
 from spectral_doctor.scaling.records import Options
 from spectral_doctor.scaling.rows import END, Row, lines_of
@@ -31,7 +31,7 @@ class Journal:
     def rows_for(self, path: str, content: str) -> list[Row] | None:
         """The rows of a file that is still as it was, else None."""
         rows = self.files.get(path)
-        return rows if rows and content and rows[-1]["content"] == content else None
+        return rows if rows and content and rows[-1].get("content") == content else None
 
 
 class JournalWriter:
@@ -99,7 +99,7 @@ def read_journal(path: Path) -> Journal:
         return _journal(json.loads(line) for line in path.read_bytes().split(b"\n")[:-1])
     except OSError as error:
         raise UnreadableCheckpoint(path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except MALFORMED as error:
         raise UnreadableCheckpoint(path, f"not a file of rows: {error}", "Name a file that --rows wrote.") from error
 
 
@@ -140,6 +140,7 @@ def _journal(rows: Any) -> Journal:
         if row["row"] == "run":
             if row["schema"] != ROWS_VERSION:
                 raise ValueError(f"its schema is '{row['schema']}', this version reads '{ROWS_VERSION}'")
+            _check_run(row)
             run, pending = row, []
             for path in row["stale"]:
                 files.pop(str(path), None)
@@ -151,6 +152,17 @@ def _journal(rows: Any) -> Journal:
     if not run:
         raise ValueError("it begins with no run")
     return Journal(run, files)
+
+
+def _check_run(row: Row) -> None:
+    """Raise `KeyError` or `ValueError` where a run's own row is not as `run_row` writes it."""
+    lists = ("paths", "files", "failures", "left_out", "stale")
+    for name, kind in {"tool": str, "options": dict, "seen": str, **dict.fromkeys(lists, list)}.items():
+        if not isinstance(row[name], kind):
+            raise ValueError(f"the '{name}' of its run is no {kind.__name__}")
+    number, count = row["shard"]
+    if not (isinstance(number, int) and isinstance(count, int) and 1 <= number <= count):
+        raise ValueError(f"its run has the shard {row['shard']}")
 
 
 def _is_locked_by_this(file: IO[bytes]) -> bool:

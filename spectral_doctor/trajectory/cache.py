@@ -99,8 +99,11 @@ class SpectraCache:
     def spectra(self, digests: Iterable[bytes]) -> dict[bytes, Measured]:
         """What was measured of the matrices with these digests, of those that are known."""
         wanted = list(dict.fromkeys(digests))
-        found = self._attempt(lambda connection: _rows(connection, "spectra", wanted)) or {}
-        return {digest: _measured(content) for digest, content in found.items()}
+
+        def read(connection: sqlite3.Connection) -> dict[bytes, Measured]:
+            return {digest: _measured(content) for digest, content in _rows(connection, "spectra", wanted).items()}
+
+        return self._attempt(read) or {}
 
     def keep(self, spectra: Mapping[bytes, Measured], seen: Mapping[bytes, bytes]) -> None:
         """Put in what was measured, and what was found in files in a state; all of it or nothing."""

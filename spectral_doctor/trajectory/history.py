@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spectral_doctor.checkpoints.formats.closed import HISTORY_SCHEMA
-from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.errors import MALFORMED, UnreadableCheckpoint
 from spectral_doctor.records import (
     Certainty,
     CheckpointRef,
@@ -79,7 +79,7 @@ def read_history(path: Path) -> tuple[SpectralTrajectory, ...]:
         return tuple(series_from_json(entry, f"series {index}") for index, entry in enumerate(document["series"]))
     except KeyError as error:
         raise UnreadableCheckpoint(path, f"a history without the entry {error}") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         raise UnreadableCheckpoint(path, f"not a valid history: {error}") from error
 
 
@@ -155,6 +155,8 @@ def skipped_from_json(entry: Mapping[str, Any]) -> SkippedLayer:
 def layer_from_json(entry: Mapping[str, Any], length: int, where: str) -> LayerTrajectory:
     """Read one layer over `length` checkpoints; raises what `series_from_json` raises."""
     rows, columns = (int(size) for size in entry["matrix_shape"])
+    if rows < 1 or columns < 1:
+        raise ValueError(f"{where}: a matrix of {rows}×{columns} values")
     spectra = tuple(_spectrum(values, min(rows, columns), where) for values in entry["singular_values"])
     non_finite = tuple(int(count) for count in entry.get("non_finite", [0] * length))
     if len(spectra) != length or len(non_finite) != length:

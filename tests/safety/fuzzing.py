@@ -1,0 +1,98 @@
+"""One changed file read by the tool's own command: how it ended, and whether that is one of the ways it may end."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from click.testing import CliRunner
+from typer.main import get_command
+
+from spectral_doctor.cli import app
+from tests.safety.readers import Reader
+
+# Made once: making it takes as long as reading a small file.
+COMMAND = get_command(app)
+CODES = frozenset({0, 1, 2, 3, 4})
+LONGEST = 5.0
+
+
+@dataclass(frozen=True)
+class End:
+    """How a read ended: its exit code, its seconds, and what is wrong with it, else nothing."""
+
+    code: int
+    seconds: float
+    fault: str = ""
+
+
+class TooLong(BaseException):
+    """A read took longer than it may."""
+
+
+def read_changed(reader: Reader, seed: str) -> End:
+    """Change a good file by a seed, read it, and look at how that ends."""
+    with _folder() as folder:
+        reader.written(folder, random.Random(seed))
+        return read(reader, folder)
+
+
+def read(reader: Reader, folder: Path) -> End:
+    """Read what lies in a folder with the reader's command."""
+    before = Path.cwd()
+    os.chdir(folder)
+    start = time.perf_counter()
+    try:
+        with _alarm(LONGEST):
+            result = CliRunner().invoke(COMMAND, list(reader.command), env=dict(reader.environment or {}))
+    except TooLong:
+        return End(-1, time.perf_counter() - start, f"longer than {LONGEST:.0f} s")
+    finally:
+        os.chdir(before)
+    seconds = time.perf_counter() - start
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return End(-1, seconds, "".join(traceback.format_exception(result.exception)))
+    if "internal error" in result.output or "Traceback (most" in result.output:
+        return End(result.exit_code, seconds, result.output)
+    if "not enough memory" in result.output:
+        return End(result.exit_code, seconds, "more memory than there is")
+    if result.exit_code not in CODES:
+        return End(result.exit_code, seconds, f"exit code {result.exit_code}")
+    if any(mark in result.output for mark in ("\x1b", "\x07", "‮")):
+        return End(result.exit_code, seconds, "a control character in the output")
+    return End(result.exit_code, seconds)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of its own, in memory where the system has such a place."""
+    memory = Path("/dev/shm")
+    name = tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None)
+    try:
+        yield Path(name)
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
