@@ -6,9 +6,10 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from spectral_doctor.errors import MALFORMED, OutputNotWritable, UnreadableCheckpoint, UsageError, printable
 from spectral_doctor.scaling.parquet import SUFFIX, is_rows_parquet, read_parquet
@@ -43,11 +44,12 @@ class JournalWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> JournalWriter:
         try:
-            self._file = self.path.open("ab")
+            # Unbuffered: what a full disk did not take must not be tried again when the file is closed.
+            self._file = self.path.open("ab", buffering=0)
             if not _is_locked_by_this(self._file):
                 self._file.close()
                 raise UsageError(f"--rows {printable(self.path)}: another run writes there; wait or name a new file.")
@@ -60,16 +62,20 @@ class JournalWriter:
         """Append rows and flush them. Raises `OutputNotWritable`, as where the disk is full."""
         assert self._file is not None
         try:
-            self._file.write(lines_of(rows))
-            self._file.flush()
+            left = memoryview(lines_of(rows))
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
             raise OutputNotWritable(self.path, error) from error
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         assert self._file is not None
-        with self._file:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        try:
+            with self._file:
+                os.fsync(self._file.fileno())
+        except OSError as trouble:
+            if error is None:
+                raise OutputNotWritable(self.path, trouble) from trouble
 
 
 def run_row(options: Options, **facts: Any) -> Row:
@@ -165,7 +171,7 @@ def _check_run(row: Row) -> None:
         raise ValueError(f"its run has the shard {row['shard']}")
 
 
-def _is_locked_by_this(file: IO[bytes]) -> bool:
+def _is_locked_by_this(file: FileIO) -> bool:
     """Lock a file until it is closed or this process ends; False where another has locked it.
 
     A system, or a file system, that has no locks goes without.

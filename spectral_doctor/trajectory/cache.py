@@ -236,4 +236,7 @@ def _content(measured: Measured) -> bytes:
 def _measured(content: bytes) -> Measured:
     non_finite, at_bound = _NUMBERS.unpack_from(content)
     sigma = np.frombuffer(content, dtype="<f8", offset=_NUMBERS.size)
+    # A spectrum is finite, not negative, and descends; of NaN every comparison is false.
+    if len(sigma) and not (sigma[0] < np.inf and sigma[-1] >= 0.0 and (sigma[:-1] >= sigma[1:]).all()):
+        raise ValueError("no spectrum")
     return Measured(Spectrum(tuple(sigma.tolist())) if len(sigma) else None, non_finite, at_bound)
