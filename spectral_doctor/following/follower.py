@@ -171,7 +171,7 @@ def signature(path: Path) -> Signature:
         return tuple(
             (str(part), stat.st_size, stat.st_mtime_ns, stat.st_ino) for part in _parts(path) for stat in [part.stat()]
         )
-    except OSError:
+    except (OSError, ValueError):  # not there, or a name from a history that no file can have
         return ()
 
 

@@ -25,6 +25,7 @@ from spectral_doctor.records import (
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 HISTORY_VERSION = f"{HISTORY_SCHEMA}/1"
+_UNIT = re.compile(r"([^\W_]+( [^\W_]+)?)?")
 # How the reasons of the first edition begin or end, which had no kind beside them.
 _OLD_REASONS = (
     (SkipReason.EXCLUDED, re.compile(r"excluded by ")),
@@ -100,13 +101,20 @@ def series_from_json(entry: Mapping[str, Any], where: str) -> SpectralTrajectory
         certainty=certainty,
         why=why,
         steps=steps,
-        step_unit=str(entry.get("step_unit", "step")),
+        step_unit=unit_from_json(entry.get("step_unit", "step"), where),
         step_source=str(entry.get("step_source", "history")),
         checkpoints=checkpoints,
         layers=layers,
         skipped=tuple(skipped_from_json(item) for item in entry.get("skipped", ())),
         notes=tuple(str(note) for note in entry.get("notes", ())),
     )
+
+
+def unit_from_json(text: object, where: str) -> str:
+    """What steps count, which stands in many sentences: a word or two, or nothing. Raises `ValueError`."""
+    if not isinstance(text, str) or not _UNIT.fullmatch(text):
+        raise ValueError(f"{where}: steps in '{text}', which is no unit")
+    return text
 
 
 def _checkpoints(entry: Mapping[str, Any]) -> tuple[CheckpointRef, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,8 @@ class Stage:
         if child == 0:
             os.close(reading)
             os.chdir(self.folder)
+            # Python seeds a fork anew, and a training state keeps what is random in the process that wrote it.
+            random.seed(0)
             self.shim.arm(str(self.folder / "out").encode(), ctypes.c_long(number), mode)
             code, said = _invoke(command, self.scenario.environment)
             count = self.shim.counted()

@@ -161,3 +161,21 @@ def test_a_zip_without_end_is_one(tmp_path: Path) -> None:
         archive.writestr("a.txt", b"")
     (tmp_path / "a.npz").write_bytes(saved.getvalue())
     assert "not a checkpoint" in said("inspect", tmp_path / "a.npz", code=4)
+
+
+@pytest.mark.parametrize("unit", ["\x1b[31m", "a\nb", "$x", 7, "a b c"])
+def test_a_history_whose_steps_count_what_is_no_unit(good: Path, tmp_path: Path, unit: object) -> None:
+    """The unit stands in a dozen sentences, and under a picture, where `$` opens a formula."""
+    history = json.loads(said("inspect", good, "--format", "json", code=0))
+    history["series"][0]["step_unit"] = unit
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    assert "which is no unit" in said("inspect", tmp_path / "history.json", code=4)
+
+
+def test_a_history_of_files_that_no_system_can_have(good: Path, tmp_path: Path) -> None:
+    """The page is written all the same: nothing of that name can be written over."""
+    history = json.loads(said("inspect", good, "--format", "json", code=0))
+    history["series"][0]["checkpoints"] = ["a\0b"]
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    said("inspect", tmp_path / "history.json", "--html", tmp_path / "a.html", code=0)
+    assert (tmp_path / "a.html").exists()
