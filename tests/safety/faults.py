@@ -216,11 +216,14 @@ def scenarios() -> dict[str, Scenario]:
             ("fix", "run/D.safetensors", "--mode", "static", "--weights-only", "-o", "out/D.safetensors"),
             _with({}),
         ),
-        "train": Scenario(training, _with({}), again=_resumed(training)),
-        "train, folders": Scenario((*training, "--folders"), _with({}), again=_resumed((*training, "--folders"))),
-        "train, keeping one": Scenario(
-            (*training, "--keep", "1"), _with({}), again=_resumed((*training, "--keep", "1"))
-        ),
+        **{
+            name: Scenario((*training, *more), _with({}), again=_resumed((*training, *more)), alike=_state)
+            for name, more in (
+                ("train", ()),
+                ("train, folders", ("--folders",)),
+                ("train, keeping one", ("--keep", "1")),
+            )
+        },
     }
 
 
@@ -271,6 +274,27 @@ def _or_another(*command: str) -> Callable[[Path], Sequence[str]]:
         return ("inspect", "--no-cache", "out/D.pt") if there else (*command, "-o", "out/D.pt")
 
     return again
+
+
+def _state(path: Path) -> object:
+    """A state's values to the last bit, without Python's own randomness, which no recipe here draws from.
+
+    What imports a module for the first time may draw from it, and a resumed run has imported it before.
+    """
+    import torch
+
+    if path.suffix != ".pt":
+        return path.read_bytes()
+    return sorted(_leaves(torch.load(path, weights_only=True)))
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[str]:
+    if isinstance(value, dict | list | tuple):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            if name != "rng" or key != "python":
+                yield from _leaves(inner, f"{name}.{key}".lstrip("."))
+    else:
+        yield f"{name}: {value.numpy().tobytes().hex() if hasattr(value, 'numpy') else value!r}"
 
 
 def _without_inodes(path: Path) -> object:
