@@ -189,7 +189,17 @@ def _temporary(folder: Path) -> Iterator[Path]:
 def scenarios() -> dict[str, Scenario]:
     """Every verb that writes, by what it writes."""
     good = ("run/netD_1.pt", "run/netD_2.pt")
-    training = ("train", "ring", "-o", "out/run", "--steps", "4", "--no-pictures", "--set", "save_every=2")
+    training: tuple[str, ...] = (
+        "train",
+        "ring",
+        "-o",
+        "out/run",
+        "--steps",
+        "4",
+        "--no-pictures",
+        "--set",
+        "save_every=2",
+    )
     training += ("--set", "samples=100")
     baseline = ("check", *good, "--no-cache", "--baseline", "out/b.json", "--update-baseline")
     return {

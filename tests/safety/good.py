@@ -115,7 +115,7 @@ def beside() -> dict[str, object]:
         "text that looks like code": {"cmd": "os.system('rm -rf /')", "eval": "__import__('os')", "html": "<script>"},
         "a pickle as bytes": pickle.dumps({"a": 1}),
         "sparse and quantised tensors": [
-            torch.eye(3).to_sparse_coo(),
+            torch.eye(3).to_sparse(),
             torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
         ],
     }
@@ -173,9 +173,9 @@ def write_good(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     files = {title: make() for title, make in whole_files().items()}
     for title, value in beside().items():
-        content = {"discriminator": small_discriminator(), "epoch": 3, "extra": value}
-        files[f"{title}, zip"] = ("D.pt", _saved(content))
-        files[f"{title}, legacy"] = ("D.pth", _saved(content, legacy=True))
+        whole = {"discriminator": small_discriminator(), "epoch": 3, "extra": value}
+        files[f"{title}, zip"] = ("D.pt", _saved(whole))
+        files[f"{title}, legacy"] = ("D.pth", _saved(whole, legacy=True))
         files[f"{title}, pickle"] = ("D.pkl", pickle.dumps({**_numpy_dict(), "extra": value}, protocol=4))
     for number, (title, (name, content)) in enumerate(files.items()):
         path = folder / str(number) / name
@@ -183,10 +183,7 @@ def write_good(folder: Path) -> dict[str, Path]:
         path.write_bytes(content)
         found[title] = path
     found["a StyleGAN snapshot"] = stylegan.snapshot(folder / "snapshot.pkl", stylegan.Discriminator())
-    np.savez(
-        folder / "D.npz",
-        **{f"discriminator.{key}": value.numpy() for key, value in small_discriminator().items()},
-        settings=np.array([{}], dtype=object),
-    )
+    arrays: dict[str, Any] = {f"discriminator.{key}": value.numpy() for key, value in small_discriminator().items()}
+    np.savez(folder / "D.npz", **arrays, settings=np.array([{}], dtype=object))
     found["objects in a NumPy archive"] = folder / "D.npz"
     return found

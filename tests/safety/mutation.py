@@ -204,9 +204,9 @@ class _Nowhere(Source):
     """A source that has nothing but its place."""
 
     location = None  # type: ignore[assignment]
-    size = property(lambda self: 0)  # type: ignore[assignment]
-    modified = property(lambda self: 0.0)  # type: ignore[assignment]
-    beside = property(lambda self: None)  # type: ignore[assignment]
+    size = property(lambda self: 0)
+    modified = property(lambda self: 0.0)
+    beside = property(lambda self: None)
 
     def read(self, start: int, length: int) -> bytes:
         return b""

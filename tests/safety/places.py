@@ -71,7 +71,7 @@ def load_torch(path: Path | io.BytesIO) -> object:
     return torch.load(path, weights_only=False)
 
 
-def load_pickle(path: Path) -> object:
+def load_pickle(path: Path) -> Any:
     """`pickle.load`."""
     with path.open("rb") as file:
         return pickle.load(file)
@@ -140,7 +140,8 @@ def _array(payload: bytes) -> bytes:
 
 
 def _npz(path: Path, payload: bytes) -> Path:
-    np.savez(path / "D.npz", **{f"discriminator.{key}": value.numpy() for key, value in _network().items()})
+    arrays: dict[str, Any] = {f"discriminator.{key}": value.numpy() for key, value in _network().items()}
+    np.savez(path / "D.npz", **arrays)
     with zipfile.ZipFile(path / "D.npz", "a") as archive:
         archive.writestr("settings.npy", _array(payload))
     return path / "D.npz"
@@ -180,12 +181,12 @@ def _load_exported(path: Path) -> object:
 @cache
 def _distributed() -> dict[str, bytes]:
     """The files of a torch.distributed checkpoint by their names."""
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict_saver import save
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # PyTorch says that one process alone is no group.
         warnings.simplefilter("ignore")
-        dcp.save({"D": {"weight": torch.ones(8, 8)}, "step": "x"}, checkpoint_id=folder)
+        save({"D": {"weight": torch.ones(8, 8)}, "step": "x"}, checkpoint_id=folder)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 

@@ -91,7 +91,7 @@ def _checkpoints() -> dict[str, Reader]:
     single: dict[str, tuple[str, bytes, Mutate]] = {
         "torch zip": ("netD_3.pt", _torch(state), either(change_bytes, zipped, zipped)),
         "torch zip of a module": ("netD_3.pt", _torch(Discriminator()), either(change_bytes, zipped, zipped)),
-        "torch zip, sparse": ("netD_3.pt", _torch({"a.weight": torch.eye(8).to_sparse_coo()}), zipped),
+        "torch zip, sparse": ("netD_3.pt", _torch({"a.weight": torch.eye(8).to_sparse()}), zipped),
         "torch legacy": ("netD_3.pth", _torch(state, legacy=True), pickled),
         "torch tar": ("netD_3.pth", torch_tar(), change_bytes),
         "safetensors": ("netD_3.safetensors", safetensors, either(change_bytes, change_headed, change_headed)),
@@ -172,11 +172,11 @@ def torch_tar() -> bytes:
 
 def distributed_files() -> dict[str, bytes]:
     """A torch.distributed checkpoint in a folder `run`."""
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict_saver import save as save_distributed
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dcp.save({"netD": network(), "step": 3}, checkpoint_id=folder)
+        save_distributed({"netD": network(), "step": 3}, checkpoint_id=folder)
         return {f"run/{path.name}": path.read_bytes() for path in Path(folder).iterdir()}
 
 

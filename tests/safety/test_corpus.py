@@ -13,7 +13,7 @@ from tests.safety.models import MODELS
 from tests.safety.places import MARK, PLACES, replaced, seven_zip
 from tests.safety.spellings import payloads
 
-EVERYWHERE = ("os.system", "a marshalled function", "PUT and MEMOIZE mixed")
+EVERYWHERE = ("a marshalled function", "PUT and MEMOIZE mixed")
 # Where every payload is tried: in the pickle of the format that most files have, and in the one of several pickles.
 WHOLE = ("an optimizer's state", "a legacy file's third stream")
 # What stands outside the file, so that nothing of it is read; what changes a class itself; what breaks the pickle.

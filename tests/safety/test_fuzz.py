@@ -12,7 +12,7 @@ from tests.safety.fuzzing import LONGEST, End, read, read_changed
 from tests.safety.mutation import NUMBERS, change_json, change_pickle, change_table
 from tests.safety.readers import Reader, readers
 
-EACH = 40
+EACH = 30
 
 
 @pytest.fixture(scope="module")
