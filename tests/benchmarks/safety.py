@@ -109,18 +109,15 @@ def modelscan(path):
     if found["issues"]: return "flagged"
     return "error" if found.get("errors") or not found["summary"]["scanned"]["total_scanned"] else "silent"
 def fickling(path):
-    from fickling.analysis import check_safety, Severity
-    from fickling.fickle import StackedPickle
-    from fickling.pytorch import PyTorchModelWrapper
+    import zipfile
+    from fickling.loader import scan_file, scan_zip_archive
     if os.path.isdir(path): path = os.path.join(path, ".metadata")
-    with open(path, "rb") as file:
-        if file.read(2) == b"PK":
-            pickles = [PyTorchModelWrapper(path).pickled]
-        else:
-            file.seek(0)
-            pickles = list(StackedPickle.load(file))
-    if not pickles: return "error"
-    return "silent" if all(check_safety(item).severity == Severity.LIKELY_SAFE for item in pickles) else "flagged"
+    if zipfile.is_zipfile(path):
+        found = list(scan_zip_archive(path).values())
+    else:
+        found = [scan_file(path)]
+    if not found: return "error"
+    return "silent" if all(item.is_safe for item in found) else "flagged"
 scan = {"picklescan": picklescan, "modelscan": modelscan, "fickling": fickling}[name]
 said = []
 for path in json.load(open(listing)):

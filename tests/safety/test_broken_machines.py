@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,6 @@ from spectral_doctor.cli import app
 from spectral_doctor.following.follower import Follower
 from spectral_doctor.training.folder import clear_torn, saved_states
 from tests.builders import save, small_discriminator
-
-ROUNDS = 100
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.9, 0.999])
@@ -45,27 +45,27 @@ def test_a_half_written_state_of_ours_is_no_state(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["step-000002.pt"]
 
 
-def write_often(path: Path, content: bytes) -> None:
-    """Write one content again and again."""
-    for _ in range(ROUNDS):
-        write_atomically(path, content)
+WRITE_OFTEN = """
+import sys
+from pathlib import Path
+from spectral_doctor.checkpoints.writing import write_atomically
+for _ in range(50):
+    write_atomically(Path(sys.argv[1]), sys.argv[2].encode() * 100_000)
+"""
 
 
 def test_two_processes_that_write_one_file_leave_one_of_both_whole(tmp_path: Path) -> None:
     """A reader never sees a mixture, and nothing is left beside it."""
-    path, contents = tmp_path / "a.json", (b"a" * 100_000, b"b" * 100_000)
-    write_atomically(path, contents[0])
-    spawning = multiprocessing.get_context("spawn")
-    writers = [spawning.Process(target=write_often, args=(path, content)) for content in contents]
-    for writer in writers:
-        writer.start()
+    path = tmp_path / "a.json"
+    write_atomically(path, b"a" * 100_000)
+    root = Path(__file__).parents[2]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITE_OFTEN, path, letter], cwd=root) for letter in "ab"]
     seen = set()
-    while any(writer.is_alive() for writer in writers):
+    while any(writer.poll() is None for writer in writers):
         seen.add(path.read_bytes())
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
-    assert seen | {path.read_bytes()} <= set(contents)
+        time.sleep(0.001)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert seen | {path.read_bytes()} <= {b"a" * 100_000, b"b" * 100_000}
     assert list(tmp_path.iterdir()) == [path]
 
 
