@@ -112,7 +112,8 @@ class Stage:
         if _content(self.folder, inside=False) != inputs:
             return "an input was changed"
         for name, content in self._results().items():
-            if content not in (old.get(name), new.get(name)) and not self.scenario.appends:
+            # What is in neither is on the way, as a state is that a later one takes the place of.
+            if (name in old or name in new) and content not in (old.get(name), new.get(name)):
                 return f"{name} is neither the old one nor the new one"
         missing = [name for name in old if name not in self._results() and name in new]
         if missing:
