@@ -30,6 +30,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+# What reading a document of another form than expected raises, whatever in it is of that form.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 EXPORT = "export the discriminator's weights as safetensors, .npz or a torch state_dict"
 
 

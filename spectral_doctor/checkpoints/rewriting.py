@@ -14,7 +14,7 @@ from pathlib import Path
 from spectral_doctor.checkpoints.formats import Tree, format_of
 from spectral_doctor.checkpoints.formats.base import Closed, Format
 from spectral_doctor.checkpoints.stores import LocalFile
-from spectral_doctor.checkpoints.writing import replace_with
+from spectral_doctor.checkpoints.writing import discard, replace_with
 from spectral_doctor.errors import OutputNotWritable
 
 Edit = Callable[[Tree], None]
@@ -45,6 +45,9 @@ def rewrite_checkpoint(path: Path, output: Path, edit: Edit) -> None:
         copy.flush()
         file_format.finish(temporary)
         replace_with(temporary, output)
+    except OSError as error:
+        discard(temporary)
+        raise OutputNotWritable(output, error) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise

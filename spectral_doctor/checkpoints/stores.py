@@ -205,7 +205,10 @@ class LocalFolder(Store):
 
     def size(self, name: str) -> int | None:
         path = self._path / name
-        return path.stat().st_size if path.is_file() else None
+        try:
+            return path.stat().st_size if path.is_file() else None
+        except (OSError, ValueError):  # a name that no file of this system can have
+            return None
 
 
 class Inner(Source):

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,7 +20,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        discard(Path(temporary))
         raise
     replace_with(Path(temporary), path)
 
@@ -35,9 +36,15 @@ def replace_with(temporary: Path, path: Path) -> None:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise
     _flush_folder(path.parent)
+
+
+def discard(temporary: Path) -> None:
+    """Take away a temporary file, where that can be done; what went wrong before it matters more."""
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def write_folder_atomically(path: Path, files: Mapping[str, bytes]) -> None:

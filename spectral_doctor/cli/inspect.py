@@ -236,8 +236,16 @@ def _check_output(option: str, path: Path | None, endings: tuple[str, ...], inpu
 
 
 def _refuse_input(option: str, path: Path, inputs: Iterable[str]) -> None:
-    if any(path.resolve() == Path(given).resolve() for given in inputs):
+    if any(path.resolve() == _resolved(given) for given in inputs):
         raise UsageError(f"{option} {printable(path)}: is one of the inputs, which are never overwritten.")
+
+
+def _resolved(given: str) -> Path | None:
+    """A path without links; None where no file of this system can be called so, as a history may name one."""
+    try:
+        return Path(given).resolve()
+    except (OSError, ValueError):
+        return None
 
 
 def _write_plot(inspection: Inspection, plot: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spectral_doctor.diagnosis.random_matrix import expected_ratio
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import MALFORMED, UsageError, printable
 from spectral_doctor.records import Form, Kind, LayerIdentity
 from spectral_doctor.trajectory.records import SpectralTrajectory
 
@@ -96,7 +96,7 @@ class Reference:
         """The ranges in a file that `reference build` wrote; raises `UsageError` where it is none."""
         try:
             return _parsed(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, *MALFORMED) as error:
             raise UsageError(
                 f"--reference {printable(path)}: not a reference of this version; `spectral-doctor reference build` "
                 "writes one."

@@ -105,7 +105,8 @@ class Follower:
 
     def _is_settled(self, path: Path, now: Signature) -> bool:
         seen = self._first_seen.get(path)
-        if seen is None or seen[0] != now:
+        # A clock that has gone back would leave a file waiting until it is again what it was.
+        if seen is None or seen[0] != now or seen[1] > self.clock():
             self._first_seen[path] = (now, self.clock())
             seen = self._first_seen[path]
         newest = max(changed for _, _, changed, _ in now) / 1e9
@@ -171,7 +172,7 @@ def signature(path: Path) -> Signature:
         return tuple(
             (str(part), stat.st_size, stat.st_mtime_ns, stat.st_ino) for part in _parts(path) for stat in [part.stat()]
         )
-    except OSError:
+    except (OSError, ValueError):  # not there, or a name from a history that no file can have
         return ()
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.errors import MALFORMED, UnreadableCheckpoint
 from spectral_doctor.following.records import Observation, Signature
 from spectral_doctor.records import CheckpointRef, LayerSpectrum, SeriesId, StepClue
-from spectral_doctor.trajectory.history import HISTORY_VERSION, series_from_json, series_to_json
+from spectral_doctor.trajectory.history import HISTORY_VERSION, series_from_json, series_to_json, unit_from_json
 from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
 from spectral_doctor.trajectory.series import layer_trajectories
 
@@ -43,7 +43,7 @@ def read_observations(path: Path) -> tuple[Observation, ...]:
     except KeyError as error:
         remedy = "Name a new file for --history."
         raise UnreadableCheckpoint(path, f"no history that watch wrote, without the entry {error}", remedy) from error
-    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except MALFORMED as error:
         raise UnreadableCheckpoint(path, f"no history that watch wrote: {error}") from error
 
 
@@ -64,7 +64,10 @@ def _as_series(examination: Examination) -> SpectralTrajectory:
 def _observation(entry: Mapping[str, Any]) -> Observation:
     path = Path(entry["path"])
     series = series_from_json(entry["series"], f"the observation of {path}")
-    clues = tuple(StepClue(str(source), str(unit), int(value)) for source, unit, value in entry["step_clues"])
+    clues = tuple(
+        StepClue(str(source), unit_from_json(unit, str(path)), int(value))
+        for source, unit, value in entry["step_clues"]
+    )
     signature: Signature = tuple(
         (str(name), int(size), int(changed), int(node)) for name, size, changed, node in entry["signature"]
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import MALFORMED, UsageError, printable
 from spectral_doctor.gate.records import CheckOutcome, Key
 from spectral_doctor.gate.rules import rule_named
 
@@ -26,7 +26,7 @@ def read_baseline(path: Path) -> frozenset[Key]:
         raise UsageError(f"--baseline {printable(path)}: no such file; --update-baseline writes it.") from error
     except OSError as error:
         raise UsageError(f"--baseline {printable(path)}: cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         what = f"the entry {error} is missing" if isinstance(error, KeyError) else printable(error)
         raise UsageError(f"--baseline {printable(path)}: not a baseline: {what}.") from error
 

@@ -83,7 +83,7 @@ def _cells(finding: LayerFinding, name: str) -> list[str]:
     return [
         printable(name),
         f"{rows}×{columns}",
-        FORMS.get(layer.identity.form, layer.identity.form),
+        printable(FORMS.get(layer.identity.form, layer.identity.form)),
         "NaN/Inf" if spectrum is None else _number(spectrum.sigma_max),
         "" if plateau is None or finding.plateau_index < 2 else f"{plateau:.2f}",
         "" if reference is None or finding.state is None else f"{reference.low:.2f}–{reference.high:.2f}",

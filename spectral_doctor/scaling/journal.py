@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-from spectral_doctor.errors import OutputNotWritable, UnreadableCheckpoint, UsageError, printable
+from spectral_doctor.errors import MALFORMED, OutputNotWritable, UnreadableCheckpoint, UsageError, printable
 from spectral_doctor.scaling.parquet import SUFFIX, is_rows_parquet, read_parquet
 from spectral_doctor.scaling.records import Options
 from spectral_doctor.scaling.rows import END, Row, lines_of
@@ -31,7 +32,7 @@ class Journal:
     def rows_for(self, path: str, content: str) -> list[Row] | None:
         """The rows of a file that is still as it was, else None."""
         rows = self.files.get(path)
-        return rows if rows and content and rows[-1]["content"] == content else None
+        return rows if rows and content and rows[-1].get("content") == content else None
 
 
 class JournalWriter:
@@ -43,11 +44,12 @@ class JournalWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> JournalWriter:
         try:
-            self._file = self.path.open("ab")
+            # Unbuffered: what a full disk did not take must not be tried again when the file is closed.
+            self._file = self.path.open("ab", buffering=0)
             if not _is_locked_by_this(self._file):
                 self._file.close()
                 raise UsageError(f"--rows {printable(self.path)}: another run writes there; wait or name a new file.")
@@ -60,16 +62,20 @@ class JournalWriter:
         """Append rows and flush them. Raises `OutputNotWritable`, as where the disk is full."""
         assert self._file is not None
         try:
-            self._file.write(lines_of(rows))
-            self._file.flush()
+            left = memoryview(lines_of(rows))
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
             raise OutputNotWritable(self.path, error) from error
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         assert self._file is not None
-        with self._file:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        try:
+            with self._file:
+                os.fsync(self._file.fileno())
+        except OSError as trouble:
+            if error is None:
+                raise OutputNotWritable(self.path, trouble) from trouble
 
 
 def run_row(options: Options, **facts: Any) -> Row:
@@ -99,7 +105,7 @@ def read_journal(path: Path) -> Journal:
         return _journal(json.loads(line) for line in path.read_bytes().split(b"\n")[:-1])
     except OSError as error:
         raise UnreadableCheckpoint(path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except MALFORMED as error:
         raise UnreadableCheckpoint(path, f"not a file of rows: {error}", "Name a file that --rows wrote.") from error
 
 
@@ -140,6 +146,7 @@ def _journal(rows: Any) -> Journal:
         if row["row"] == "run":
             if row["schema"] != ROWS_VERSION:
                 raise ValueError(f"its schema is '{row['schema']}', this version reads '{ROWS_VERSION}'")
+            _check_run(row)
             run, pending = row, []
             for path in row["stale"]:
                 files.pop(str(path), None)
@@ -153,7 +160,18 @@ def _journal(rows: Any) -> Journal:
     return Journal(run, files)
 
 
-def _is_locked_by_this(file: IO[bytes]) -> bool:
+def _check_run(row: Row) -> None:
+    """Raise `KeyError` or `ValueError` where a run's own row is not as `run_row` writes it."""
+    lists = ("paths", "files", "failures", "left_out", "stale")
+    for name, kind in {"tool": str, "options": dict, "seen": str, **dict.fromkeys(lists, list)}.items():
+        if not isinstance(row[name], kind):
+            raise ValueError(f"the '{name}' of its run is no {kind.__name__}")
+    number, count = row["shard"]
+    if not (isinstance(number, int) and isinstance(count, int) and 1 <= number <= count):
+        raise ValueError(f"its run has the shard {row['shard']}")
+
+
+def _is_locked_by_this(file: FileIO) -> bool:
     """Lock a file until it is closed or this process ends; False where another has locked it.
 
     A system, or a file system, that has no locks goes without.

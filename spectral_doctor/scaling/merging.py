@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from spectral_doctor.checkpoints.runs import step_pattern
 from spectral_doctor.diagnosis.records import Thresholds
-from spectral_doctor.errors import UnreadableCheckpoint, UsageError, printable
+from spectral_doctor.errors import MALFORMED, UnreadableCheckpoint, UsageError, printable
 from spectral_doctor.inspection import Findings, Inspection, concluded
 from spectral_doctor.scaling.journal import Journal, read_journal
 from spectral_doctor.scaling.rows import error_from_json, findings_of, left_out_from_json
@@ -32,7 +33,7 @@ def merge_rows(
         findings = [_findings(journal, path) for journal, path in _in_order(journals, "files")]
         left_out = [left_out_from_json(entry) for _, entry in _in_order(journals, "left_out")]
         failures = [(str(entry["path"]), error_from_json(entry)) for _, entry in _in_order(journals, "failures")]
-    except (KeyError, ValueError, TypeError) as error:
+    except MALFORMED as error:
         raise UnreadableCheckpoint(files[0], f"a damaged row, here or in a file beside it: {error}") from error
     return concluded(journals[0].run["paths"], left_out, failures, findings, step=pattern, thresholds=thresholds)
 
@@ -64,8 +65,9 @@ def _check_one_run(files: Sequence[Path], journals: Sequence[Journal]) -> None:
     numbers = sorted(journal.run["shard"][0] for journal in journals)
     if any(journal.run["shard"][1] != count for journal in journals):
         raise UsageError("merge: the files are shards of runs that were split into different numbers of parts.")
-    missing = [f"{number}/{count}" for number in range(1, count + 1) if number not in numbers]
+    missing = count - len(set(numbers))
     if missing:
-        raise UsageError(f"merge: {len(missing)} of {count} shards are not given: {', '.join(missing[:6])}.")
+        absent = (f"{number}/{count}" for number in range(1, count + 1) if number not in numbers)
+        raise UsageError(f"merge: {missing} of {count} shards are not given: {', '.join(islice(absent, 6))}.")
     if len(numbers) > count:
         raise UsageError("merge: a shard is given twice.")

@@ -29,6 +29,7 @@ from spectral_doctor.trajectory.history import (
     series_to_json,
     skipped_from_json,
     skipped_to_json,
+    unit_from_json,
 )
 from spectral_doctor.trajectory.records import Examination
 
@@ -142,7 +143,10 @@ def _examinations(rows: Sequence[Row]) -> Iterator[Examination]:
             why=str(row["why"]),
             ref=CheckpointRef(location),
             modified=float(row["modified"]),
-            step_clues=tuple(StepClue(str(key), str(unit), int(value)) for key, unit, value in row["step_clues"]),
+            step_clues=tuple(
+                StepClue(str(key), unit_from_json(unit, str(row["path"])), int(value))
+                for key, unit, value in row["step_clues"]
+            ),
             layers=tuple(map(_layer, layers)),
             skipped=tuple(map(skipped_from_json, row["skipped"])),
         )

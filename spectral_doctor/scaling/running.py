@@ -14,8 +14,8 @@ from spectral_doctor import inspection
 from spectral_doctor.checkpoints.discovery import Candidates, find_candidates
 from spectral_doctor.checkpoints.runs import step_pattern
 from spectral_doctor.diagnosis.records import Thresholds
-from spectral_doctor.errors import UsageError
-from spectral_doctor.inspection import Inspection, Progress, concluded
+from spectral_doctor.errors import MALFORMED, UnreadableCheckpoint, UsageError
+from spectral_doctor.inspection import Findings, Inspection, Progress, concluded
 from spectral_doctor.scaling.identity import content_of
 from spectral_doctor.scaling.journal import Journal, JournalWriter, is_rows_file, resumed, run_row
 from spectral_doctor.scaling.parquet import as_lines
@@ -60,7 +60,9 @@ def inspect_at_scale(
     found = found_in(paths)
     with as_lines(scale.rows) as lines:
         by_lines = replace(scale, rows=lines)
-        files = [findings_of(rows) for rows in _run(paths, found, by_lines, chosen, progress or _NO_PROGRESS)]
+        files = [
+            _found_before(scale.rows, rows) for rows in _run(paths, found, by_lines, chosen, progress or _NO_PROGRESS)
+        ]
     return concluded(paths, found.left_out, found.failures, files, step=pattern, thresholds=thresholds)
 
 
@@ -124,6 +126,14 @@ def _run(
 def _tasks(found: Candidates, options: Options, kept: bool = True) -> list[Task]:
     checkpoints = [Task(candidate.ref.location, options, is_kept=kept) for candidate in found.checkpoints]
     return checkpoints + [Task(history, options, is_history=True, is_kept=kept) for history in found.histories]
+
+
+def _found_before(file: Path | None, rows: list[Row]) -> Findings:
+    """What rows say, some of which may be an earlier run's. Raises `UnreadableCheckpoint` where those are damaged."""
+    try:
+        return findings_of(rows)
+    except MALFORMED as error:
+        raise UnreadableCheckpoint(file or "rows", f"a damaged row: {error}", "Name a new file for --rows.") from error
 
 
 def _known(task: Task, before: Journal | None) -> list[Row] | None:

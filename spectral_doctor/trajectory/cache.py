@@ -99,8 +99,11 @@ class SpectraCache:
     def spectra(self, digests: Iterable[bytes]) -> dict[bytes, Measured]:
         """What was measured of the matrices with these digests, of those that are known."""
         wanted = list(dict.fromkeys(digests))
-        found = self._attempt(lambda connection: _rows(connection, "spectra", wanted)) or {}
-        return {digest: _measured(content) for digest, content in found.items()}
+
+        def read(connection: sqlite3.Connection) -> dict[bytes, Measured]:
+            return {digest: _measured(content) for digest, content in _rows(connection, "spectra", wanted).items()}
+
+        return self._attempt(read) or {}
 
     def keep(self, spectra: Mapping[bytes, Measured], seen: Mapping[bytes, bytes]) -> None:
         """Put in what was measured, and what was found in files in a state; all of it or nothing."""
@@ -233,4 +236,7 @@ def _content(measured: Measured) -> bytes:
 def _measured(content: bytes) -> Measured:
     non_finite, at_bound = _NUMBERS.unpack_from(content)
     sigma = np.frombuffer(content, dtype="<f8", offset=_NUMBERS.size)
+    # A spectrum is finite, not negative, and descends; of NaN every comparison is false.
+    if len(sigma) and not (sigma[0] < np.inf and sigma[-1] >= 0.0 and (sigma[:-1] >= sigma[1:]).all()):
+        raise ValueError("no spectrum")
     return Measured(Spectrum(tuple(sigma.tolist())) if len(sigma) else None, non_finite, at_bound)

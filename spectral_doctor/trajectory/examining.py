@@ -33,7 +33,12 @@ def begin(
     found = checkpoint.discriminators
     weights = [weight for item in found for weight in item.layers]
     measure = measured_readable if recollection is None else partial(measured_by, recollection.measure)
-    pending = workers.begin(measure, weights, work_of)
+
+    def in_time(weight: LayerWeight) -> Measured | WeightError:
+        checkpoint.deadline.check()
+        return measure(weight)
+
+    pending = workers.begin(in_time, weights, work_of)
 
     def wait() -> tuple[Examination, ...]:
         results = iter(pending())

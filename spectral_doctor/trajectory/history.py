@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spectral_doctor.checkpoints.formats.closed import HISTORY_SCHEMA
-from spectral_doctor.errors import UnreadableCheckpoint
+from spectral_doctor.errors import MALFORMED, UnreadableCheckpoint
 from spectral_doctor.records import (
     Certainty,
     CheckpointRef,
@@ -25,6 +25,7 @@ from spectral_doctor.records import (
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 HISTORY_VERSION = f"{HISTORY_SCHEMA}/1"
+_UNIT = re.compile(r"([^\W_]+( [^\W_]+)?)?")
 # How the reasons of the first edition begin or end, which had no kind beside them.
 _OLD_REASONS = (
     (SkipReason.EXCLUDED, re.compile(r"excluded by ")),
@@ -79,7 +80,7 @@ def read_history(path: Path) -> tuple[SpectralTrajectory, ...]:
         return tuple(series_from_json(entry, f"series {index}") for index, entry in enumerate(document["series"]))
     except KeyError as error:
         raise UnreadableCheckpoint(path, f"a history without the entry {error}") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         raise UnreadableCheckpoint(path, f"not a valid history: {error}") from error
 
 
@@ -100,13 +101,20 @@ def series_from_json(entry: Mapping[str, Any], where: str) -> SpectralTrajectory
         certainty=certainty,
         why=why,
         steps=steps,
-        step_unit=str(entry.get("step_unit", "step")),
+        step_unit=unit_from_json(entry.get("step_unit", "step"), where),
         step_source=str(entry.get("step_source", "history")),
         checkpoints=checkpoints,
         layers=layers,
         skipped=tuple(skipped_from_json(item) for item in entry.get("skipped", ())),
         notes=tuple(str(note) for note in entry.get("notes", ())),
     )
+
+
+def unit_from_json(text: object, where: str) -> str:
+    """What steps count, which stands in many sentences: a word or two, or nothing. Raises `ValueError`."""
+    if not isinstance(text, str) or not _UNIT.fullmatch(text):
+        raise ValueError(f"{where}: steps in '{text}', which is no unit")
+    return text
 
 
 def _checkpoints(entry: Mapping[str, Any]) -> tuple[CheckpointRef, ...]:
@@ -155,6 +163,8 @@ def skipped_from_json(entry: Mapping[str, Any]) -> SkippedLayer:
 def layer_from_json(entry: Mapping[str, Any], length: int, where: str) -> LayerTrajectory:
     """Read one layer over `length` checkpoints; raises what `series_from_json` raises."""
     rows, columns = (int(size) for size in entry["matrix_shape"])
+    if rows < 1 or columns < 1:
+        raise ValueError(f"{where}: a matrix of {rows}×{columns} values")
     spectra = tuple(_spectrum(values, min(rows, columns), where) for values in entry["singular_values"])
     non_finite = tuple(int(count) for count in entry.get("non_finite", [0] * length))
     if len(spectra) != length or len(non_finite) != length:

@@ -13,6 +13,7 @@ import numpy as np
 
 from spectral_doctor.checkpoints.opening import Candidate
 from spectral_doctor.elements import Values
+from spectral_doctor.errors import MALFORMED
 from spectral_doctor.spectrum import Measured, measured
 from spectral_doctor.state_dicts.loading import Checkpoint
 from spectral_doctor.state_dicts.matrices import LayerWeight
@@ -43,7 +44,10 @@ class Recollection:
     def recalled(self) -> Outcome | None:
         """All that was found in the checkpoint when its files were in this very state; None where that is not known."""
         content = self._cache.seen(self._key) if self._key else None
-        return None if content is None else parsed(content, self._candidate.ref, self._cache.spectra)
+        try:
+            return None if content is None else parsed(content, self._candidate.ref, self._cache.spectra)
+        except MALFORMED:  # whole, and not what this version writes
+            return None
 
     def measure(self, matrix: LayerWeight) -> Measured:
         """The spectrum as it is known for the values that are read, else from them. Raises `WeightError`."""

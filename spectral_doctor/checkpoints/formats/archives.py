@@ -13,6 +13,9 @@ from spectral_doctor.errors import UnreadableCheckpoint, UnsafeCheckpoint
 
 LARGEST_EXPANSION = 200
 SMALL_MEMBER = 256 * 2**20
+# A hundred thousand members with long names take half of this.
+LARGEST_DIRECTORY = 16 * 2**20
+LONGEST_END = 2**16 + 256
 _CHUNK = 2**20
 
 
@@ -22,9 +25,13 @@ def is_zip(source: Source) -> bool:
 
 
 def directory_of(source: Source) -> Mapping[str, zipfile.ZipInfo]:
-    """The members of a zip archive by their names. Raises `UnreadableCheckpoint` where it has no end."""
+    """The members of a zip archive by their names.
+
+    Raises `UnreadableCheckpoint` where it has no end, `UnsafeCheckpoint` where they are more than can be.
+    """
     known = source.kept.get("directory")
     if known is None:
+        _check_directory(source)
         try:
             with zipfile.ZipFile(source.stream()) as archive:
                 known = {member.filename: member for member in archive.infolist()}
@@ -36,11 +43,31 @@ def directory_of(source: Source) -> Mapping[str, zipfile.ZipInfo]:
     return dict(known)
 
 
+def _check_directory(source: Source) -> None:
+    """Refuse a directory of more members than can be, before each is made into an object.
+
+    What ends a zip says how long its directory is; bytes in a comment can look like another end, so all are asked.
+    """
+    tail = source.read(max(0, source.size - LONGEST_END), LONGEST_END)
+    for mark, start, width in ((b"PK\x05\x06", 12, 4), (b"PK\x06\x06", 40, 8)):
+        at = tail.find(mark)
+        while at >= 0:
+            length = int.from_bytes(tail[at + start : at + start + width], "little")
+            # One that is longer than the file is damaged, and says so when it is read.
+            if LARGEST_DIRECTORY < length < source.size:
+                raise UnsafeCheckpoint(
+                    str(source.location),
+                    f"a zip whose list of members takes {length} bytes, more than {LARGEST_DIRECTORY}",
+                    "Save it again with the weights alone.",
+                )
+            at = tail.find(mark, at + 1)
+
+
 def is_whole(source: Source) -> bool:
-    """Say whether a zip archive has its directory, which stands at its end."""
+    """Say whether a zip archive has its directory, which stands at its end, and of a length that can be."""
     try:
         directory_of(source)
-    except UnreadableCheckpoint:
+    except (UnreadableCheckpoint, UnsafeCheckpoint):
         return False
     return True
 

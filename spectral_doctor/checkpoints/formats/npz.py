@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -71,7 +72,7 @@ def _array(source: Source, member: zipfile.ZipInfo) -> Array | str:
     stream = io.BytesIO(member_bytes(source, member)) if content is None else content.stream()
     try:
         shape, fortran, dtype = _header(stream)
-    except (ValueError, EOFError, OSError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+    except (ValueError, EOFError, OSError, SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:
         raise UnreadableCheckpoint(str(source.location), f"numpy says of '{member.filename}': {error}") from error
     if dtype.hasobject:
         return "stored as a pickled object, which is not read"

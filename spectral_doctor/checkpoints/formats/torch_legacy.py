@@ -66,7 +66,9 @@ class _Storages:
         self._counts: dict[str, int] = {}
 
     def find(self, identity: object) -> Storage | None:
-        """The storage of a persistent id, or the part of one that an old view is."""
+        """The storage of a persistent id, or the part of one that an old view is; None for a class with its source."""
+        if isinstance(identity, tuple) and identity[:1] == ("module",):
+            return None
         name = storage_name(identity)
         assert isinstance(identity, tuple)
         self._waiting[name.key] = name

@@ -1,0 +1,95 @@
+"""What a machine that fails leaves behind: torn files in a series, two writers of one file, a clock that goes back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spectral_doctor.checkpoints.writing import write_atomically
+from spectral_doctor.cli import app
+from spectral_doctor.following.follower import Follower
+from spectral_doctor.training.folder import clear_torn, saved_states
+from tests.builders import save, small_discriminator
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_torn_file_is_named_and_the_verdict_is_that_of_the_rest(tmp_path: Path, step: int, share: float) -> None:
+    """Wherever in the series it lies and however much of it is left, also of the latest."""
+    for number in (1, 2, 3):
+        save(tmp_path, f"netD_{number}.pt", {"netD": small_discriminator(number)})
+    path = tmp_path / f"netD_{step}.pt"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    result = CliRunner().invoke(app, ["inspect", "--no-cache", str(tmp_path)])
+    assert result.exit_code == 0
+    assert f"netD_{step}.pt" in result.output
+    assert "2 checkpoints" in result.output
+    rest = [number for number in (1, 2, 3) if number != step]
+    assert f"step {rest[0]}–{rest[1]}" in result.output
+
+
+def test_a_half_written_state_of_ours_is_no_state(tmp_path: Path) -> None:
+    """A temporary file is not found as one, and is cleared before the next run."""
+    save(tmp_path, "step-000002.pt", {"a": 1})
+    (tmp_path / ".step-000004.pt.abc.tmp").write_bytes(b"half")
+    (tmp_path / ".step-000004.abc.tmp").mkdir()
+    assert [path.name for path in saved_states(tmp_path)] == ["step-000002.pt"]
+    clear_torn(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000002.pt"]
+
+
+WRITE_OFTEN = """
+import sys
+from pathlib import Path
+from spectral_doctor.checkpoints.writing import write_atomically
+for _ in range(50):
+    write_atomically(Path(sys.argv[1]), sys.argv[2].encode() * 100_000)
+"""
+
+
+def test_two_processes_that_write_one_file_leave_one_of_both_whole(tmp_path: Path) -> None:
+    """A reader never sees a mixture, and nothing is left beside it."""
+    path = tmp_path / "a.json"
+    write_atomically(path, b"a" * 100_000)
+    root = Path(__file__).parents[2]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITE_OFTEN, path, letter], cwd=root) for letter in "ab"]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        seen.add(path.read_bytes())
+        time.sleep(0.001)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert seen | {path.read_bytes()} <= {b"a" * 100_000, b"b" * 100_000}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_clock_that_goes_back_leaves_no_file_waiting(tmp_path: Path) -> None:
+    """As when the time is set: a file seen before settles as long after as any other."""
+    now = [1e9]
+    path = save(tmp_path, "netD_1.pt", {"netD": small_discriminator()})
+    os.utime(path, (1e9, 1e9))
+    follower = Follower(tmp_path, clock=lambda: now[0])
+    assert follower.look().waiting == 1
+    now[0] -= 3600.0
+    assert follower.look().waiting == 1
+    now[0] += 1.0
+    assert follower.look().examined == (path,)
+
+
+def test_a_folder_that_vanishes_while_it_is_watched_is_survived(tmp_path: Path) -> None:
+    """What was seen stays, marked as deleted."""
+    folder = tmp_path / "run"
+    path = save(folder, "netD_1.pt", {"netD": small_discriminator()})
+    os.utime(path, (1e9, 1e9))
+    follower = Follower(folder)
+    assert follower.look().examined == (path,)
+    path.unlink()
+    folder.rmdir()
+    inspection = follower.inspection()
+    assert "deleted" in str(inspection.diagnoses[0].trajectory.checkpoints[0])
