@@ -53,6 +53,22 @@ OutputFile = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="A line for each discriminator or finding, and no more.")]
 Statistics = Annotated[bool, typer.Option("--statistics", help="Counts, in place of the text report.")]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker", metavar="NAME", help="wandb, mlflow, tensorboard, trackio, or your FILE.PY:FUNCTION. Repeatable."
+    ),
+]
+
+
+class WatchFormat(Enum):
+    """What `watch --format` can ask for: lines for people, or a JSON object a line."""
+
+    TEXT = "text"
+    JSONL = "jsonl"
+
+
+Watching = Annotated[WatchFormat, typer.Option("--format", help="Lines to read, or a JSON object a line.")]
 HtmlFile = Annotated[
     Path | None,
     typer.Option("--html", metavar="FILE", help="Write the report as one HTML page, to look at and to keep."),

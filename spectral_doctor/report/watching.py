@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from rich.table import Table
@@ -35,6 +36,23 @@ def state_line(diagnosis: Diagnosis, index: int) -> str:
         f"{diagnosis.trajectory.step_unit} {state.step}: {state.spectrum.value} spectrum, modes {state.modes.value}, "
         f"best plateau {_number(state.best_plateau)}{where} ({name})"
     )
+
+
+def state_json(diagnosis: Diagnosis, index: int) -> str:
+    """The same as a JSON object in a line."""
+    state = diagnosis.states[index]
+    told = {
+        "type": "state",
+        "discriminator": diagnosis.trajectory.discriminator,
+        "step": state.step,
+        "step_unit": diagnosis.trajectory.step_unit,
+        "checkpoint": str(state.checkpoint),
+        "spectrum": state.spectrum.value,
+        "modes": state.modes.value,
+        "best_plateau": state.best_plateau,
+        "best_layer": state.best_layer,
+    }
+    return json.dumps(told, allow_nan=False)
 
 
 def state_values(diagnosis: Diagnosis, index: int) -> dict[str, float]:
