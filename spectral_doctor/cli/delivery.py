@@ -17,6 +17,7 @@ from spectral_doctor.gate.settings import FailOn
 if TYPE_CHECKING:
     from spectral_doctor.inspection import Inspection
     from spectral_doctor.veegan.records import Reconstruction
+    from spectral_doctor.witnessing import Testimony
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,13 @@ def presentation(
     return Presentation(places, amount, plot, html, asked, FailOn.read(fail_on))
 
 
-def deliver(inspection: Inspection, found: Mapping[str, Reconstruction], wished: Presentation) -> None:
-    """Print the report, and write what is asked for as files, saying where."""
+def deliver(
+    inspection: Inspection,
+    found: Mapping[str, Reconstruction],
+    wished: Presentation,
+    testimonies: Mapping[str, Sequence[Testimony]] | None = None,
+) -> None:
+    """Print the report, and write what is asked for as files, saying where; `testimonies` have samples to show."""
 
     def render(name: str, to_stdout: bool) -> str:
         if name == "text":
@@ -81,7 +87,7 @@ def deliver(inspection: Inspection, found: Mapping[str, Reconstruction], wished:
 
     write_reports(render, wished.places, wished.amount.quiet)
     if wished.plot is not None:
-        _write_plot(inspection, wished.plot, wished.amount.quiet)
+        _write_plot(inspection, wished.plot, wished.amount.quiet, testimonies or {})
     if wished.html is not None:
         _write_html(inspection, wished.html, wished.amount.quiet)
 
@@ -143,10 +149,12 @@ def _refuse_input(option: str, path: Path, inputs: Iterable[str]) -> None:
         raise UsageError(f"{option} {printable(path)}: is one of the inputs, which are never overwritten.")
 
 
-def _write_plot(inspection: Inspection, plot: Path, quiet: bool) -> None:
+def _write_plot(
+    inspection: Inspection, plot: Path, quiet: bool, testimonies: Mapping[str, Sequence[Testimony]]
+) -> None:
     from spectral_doctor.report.figures import draw, render_figure
 
-    figure = draw(inspection.diagnoses)
+    figure = draw(inspection.diagnoses, testimonies)
     _write(inspection, "--plot", plot, render_figure(figure, plot.suffix.lower().removeprefix(".")), quiet)
 
 

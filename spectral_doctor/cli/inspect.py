@@ -113,9 +113,10 @@ def inspect(
             except NothingToExamine as error:
                 _deliver_lone(asked.alone(paths, error), wished.levels)
                 return
-            inspection = asked.heard(_held_against(inspection, reference), progress)
+            heard = asked.heard(_held_against(inspection, reference), progress)
+            inspection = heard.inspection
         found = _reconstructions(inspection, recipe, assignments or []) if reconstruct else {}
-        deliver(inspection, found, wished)
+        deliver(inspection, found, wished, heard.testimonies)
         missing = any(item.modes_missing for item in found.values())
         if fails(inspection, wished.levels) or (not wished.levels.never and missing):
             raise typer.Exit(ExitCode.FINDINGS)
