@@ -89,7 +89,7 @@ def deliver(
     if wished.plot is not None:
         _write_plot(inspection, wished.plot, wished.amount.quiet, testimonies or {})
     if wished.html is not None:
-        _write_html(inspection, wished.html, wished.amount.quiet)
+        _write_html(inspection, wished.html, wished.amount.quiet, testimonies or {})
 
 
 def fails(inspection: Inspection, fail_on: FailOn) -> bool:
@@ -158,11 +158,13 @@ def _write_plot(
     _write(inspection, "--plot", plot, render_figure(figure, plot.suffix.lower().removeprefix(".")), quiet)
 
 
-def _write_html(inspection: Inspection, html: Path, quiet: bool) -> None:
+def _write_html(
+    inspection: Inspection, html: Path, quiet: bool, testimonies: Mapping[str, Sequence[Testimony]]
+) -> None:
     from spectral_doctor.report.page import render_page
 
     curves = [diagnosis.curves for diagnosis in inspection.diagnoses]
-    _write(inspection, "--html", html, render_page(inspection, curves).encode("utf-8"), quiet)
+    _write(inspection, "--html", html, render_page(inspection, curves, testimonies).encode("utf-8"), quiet)
 
 
 def _write(inspection: Inspection, option: str, path: Path, content: bytes, quiet: bool) -> None:

@@ -71,6 +71,7 @@ def theme_css() -> str:
     levels += [
         f".heat-{index}{{background:var(--heat-{index});color:var(--heat-ink-{index})}}" for index in range(HEAT_LEVELS)
     ]
+    levels += [f".fill-{index}{{fill:var(--heat-{index})}}" for index in range(HEAT_LEVELS)]
     in_dark = f"{{color-scheme:dark;{dark}}}"
     return "\n".join(
         [
