@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from spectral_doctor.cli.boundary import next_look
 from spectral_doctor.cli.tracking import pictured
 from spectral_doctor.cli.train import recipe_named, run
 from spectral_doctor.errors import OutputNotWritable, UsageError, printable
@@ -55,6 +56,7 @@ def treat_run(wish: Resume) -> int:
             outcome = compare(plan, folder, TrainingOutcome(state.step, saved_states(output)[-1]))
             typer.echo(render_outcome(outcome))
             typer.echo(_pictures(outcome, output))
+            typer.echo(f"Next: {next_look(output)}")
     return code
 
 

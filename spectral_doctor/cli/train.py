@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.cli.boundary import ExitCode, next_look, speaking_plainly
 from spectral_doctor.cli.options import Assignments, Device, Trackers, VeeganSettings
 from spectral_doctor.errors import UsageError, listed, printable
 
@@ -71,6 +71,8 @@ def train(
             # No rank may look for earlier checkpoints once rank 0 has written the first.
             world.wait()
             code = run(state, RunFolder(output, as_folders, keep), world, watchers)
+            if code == ExitCode.HEALTHY:
+                tell(world, f"Next: {next_look(output)}")
         if code:
             raise typer.Exit(code)
 

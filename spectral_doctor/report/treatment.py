@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from spectral_doctor.state_dicts.compensating import LayerChange
     from spectral_doctor.treatment.records import ResumePlan, TreatmentOutcome, TreatmentResult
 
+# What the columns beside a layer's name take.
+_NUMBERS = 56
+
 
 def render_changes(result: TreatmentResult, *, width: int = 80) -> str:
     """A table a discriminator: how many values of each layer were raised, its plateau and σ1 before and after."""
-    console = _console(width)
+    console = _console(_wide(width, (change.layer for item in result.discriminators for change in item.changes)))
     for item in result.discriminators:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=printable(item.discriminator), title_justify="left")
         for column in ("layer", "raised", "σk/σ1", "→", "σ1", "→ "):
@@ -52,7 +56,7 @@ def render_plan(plan: ResumePlan, *, width: int = 80) -> str:
 
 def render_outcome(outcome: TreatmentOutcome, *, width: int = 80) -> str:
     """The run given beside the treated one: both statements, best plateau, modes, and every layer's plateau."""
-    console = _console(width)
+    console = _console(_wide(width, (finding.layer for finding in outcome.before.layers)))
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("", "before", "after"):
         table.add_column(column)
@@ -110,6 +114,11 @@ def _kl(evaluation: Evaluation | None) -> str:
 def _quality(evaluation: Evaluation | None) -> str:
     share = None if evaluation is None else evaluation.high_quality_fraction
     return "not measured" if share is None else f"{share:.1%}"
+
+
+def _wide(width: int, names: Iterable[str]) -> int:
+    """The width in which no name is cut: beside the longest, all numbers of its row."""
+    return max([width, *(len(printable(name)) + _NUMBERS for name in names)])
 
 
 def _console(width: int) -> Console:

@@ -74,7 +74,7 @@ def live_table(inspection: Inspection) -> Table:
     """One row a discriminator: where it is, both statements, its best plateau, and how that came."""
     table = Table(box=None, pad_edge=False)
     for column in ("discriminator", "last", "spectrum", "modes", "best σk/σ1", "trend"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for diagnosis in inspection.diagnoses:
         trajectory, last = diagnosis.trajectory, diagnosis.states[-1]
         table.add_row(

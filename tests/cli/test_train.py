@@ -82,7 +82,7 @@ def wait_for(folder: Path, step: int) -> None:
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """`kill -9` in the middle, `--resume`, and the last checkpoint is that of a run never stopped."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert finish(start(whole)) == (0, "")
+    assert finish(start(whole)) == (0, f"Next: spectral-doctor inspect {whole}\n")
     process = start(killed)
     wait_for(killed, 100)
     process.send_signal(signal.SIGKILL)

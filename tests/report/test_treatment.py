@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from spectral_doctor.compensation import StaticCompensation, compensate
@@ -10,6 +11,7 @@ from spectral_doctor.records import Spectrum
 from spectral_doctor.report.treatment import render_changes, render_outcome, render_plan
 from spectral_doctor.state_dicts.compensating import LayerChange
 from spectral_doctor.training.records import TrainingOutcome
+from spectral_doctor.trajectory.records import LayerTrajectory
 from spectral_doctor.treatment.records import DiscriminatorChange, ResumePlan, TreatmentOutcome, TreatmentResult
 from tests.builders import layer_over_steps
 from tests.diagnosis.judging import judged
@@ -71,3 +73,23 @@ def test_the_count_in_the_table_is_that_of_the_compensation() -> None:
 
     matrix = torch.diag(torch.tensor([2.0, 2.0, 1.0, 0.5, 0.3, 0.2]))
     assert compensate(matrix, StaticCompensation(0.5)).raised == 1
+
+
+def test_a_long_name_is_never_cut() -> None:
+    """Whole in its line, so that a search finds it; short names leave the table at its width."""
+    name = "discriminator.stage_of_some_depth.block_with_a_long_name.convolution_number_one.parametrizations"
+    changes = tuple(LayerChange(item, Spectrum((1.0,) * 64), Spectrum((2.0,) * 64), 31) for item in (name, "c1"))
+    item = DiscriminatorChange("netD", changes, (), "")
+    text = render_changes(TreatmentResult(Path("a.pt"), None, (item,)), width=80)
+    assert any(line.startswith(f"{name} ") and line.endswith(" 2") for line in map(str.strip, text.splitlines()))
+    long = replace(
+        BEFORE, layers=tuple(replace(layer, trajectory=renamed(layer.trajectory, name)) for layer in BEFORE.layers)
+    )
+    assert f"σk/σ1 {name} " in render_outcome(
+        TreatmentOutcome(TrainingOutcome(200, Path("x")), long, AFTER, None, None)
+    )
+
+
+def renamed(layer: LayerTrajectory, name: str) -> LayerTrajectory:
+    """The same layer under another name."""
+    return replace(layer, identity=replace(layer.identity, name=name))
