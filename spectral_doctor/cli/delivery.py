@@ -79,6 +79,8 @@ def deliver(
             from spectral_doctor.report.document import render_json
 
             return render_json(inspection, found) + "\n"
+        if name == "html":
+            return _page(inspection, testimonies or {})
         from spectral_doctor.gate.judging import judge
         from spectral_doctor.gate.settings import GateSettings
         from spectral_doctor.report.formats import RENDERERS
@@ -161,10 +163,13 @@ def _write_plot(
 def _write_html(
     inspection: Inspection, html: Path, quiet: bool, testimonies: Mapping[str, Sequence[Testimony]]
 ) -> None:
+    _write(inspection, "--html", html, _page(inspection, testimonies).encode("utf-8"), quiet)
+
+
+def _page(inspection: Inspection, testimonies: Mapping[str, Sequence[Testimony]]) -> str:
     from spectral_doctor.report.page import render_page
 
-    curves = [diagnosis.curves for diagnosis in inspection.diagnoses]
-    _write(inspection, "--html", html, render_page(inspection, curves, testimonies).encode("utf-8"), quiet)
+    return render_page(inspection, [diagnosis.curves for diagnosis in inspection.diagnoses], testimonies)
 
 
 def _write(inspection: Inspection, option: str, path: Path, content: bytes, quiet: bool) -> None:

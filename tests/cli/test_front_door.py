@@ -18,6 +18,8 @@ from spectral_doctor.report.shortening import shortened_apart
 from tests.builders import save, sound_discriminator
 from tests.cli.test_check import collapsed, healthy
 
+SAMPLES = Path(__file__).parents[2] / "sample_checkpoints"
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,3 +183,13 @@ def test_a_path_is_no_link_to_one_that_it_begins_with() -> None:
     marked = linked(text, {"run/a.pt": "file:///x"})
     assert marked.count("file:///x") == 2
     assert linked(text, {}) == text
+
+
+def test_the_page_is_the_same_by_either_option() -> None:
+    """With the generator's samples, where it was asked."""
+    folder = SAMPLES / "collapsed"
+    assert run("inspect", folder, "--witness", "--format", "html:a.html", "--html", "b.html", "-q").exit_code == 0
+    page = Path("a.html").read_text()
+    assert page == Path("b.html").read_text()
+    assert "Samples of the generator" in page
+    assert run("inspect", folder, "--format", "html").stdout.count("Samples of the generator") == 0
