@@ -61,7 +61,10 @@ def _plateaus(axes: Axes, diagnosis: Diagnosis) -> None:
             axes.plot([], [], markerfacecolor=color if filled else "white", label=f"layer {word}", **style)  # type: ignore[arg-type]
     _marks(axes, diagnosis)
     axes.set_ylim(0, 1.05)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if len(trajectory.steps) == 1:
+        axes.set_xticks(trajectory.steps)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_ylabel("plateau σk/σ1", fontsize=8)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 
 _CUT = "…"
@@ -11,14 +12,27 @@ _CUT = "…"
 def shortened_apart(names: Sequence[str], width: int) -> list[str]:
     """Names of at most `width` characters that are different where the names are.
 
-    Each is cut in its middle; where that makes two names one, what all begin and end with is left out first, then
-    every part between dots that all share. Names that even this does not keep apart stay whole.
+    Each is cut in its middle. Where that makes several one, what these begin with is left out first, then every part
+    between dots that they share. Names that even this does not keep apart stay whole.
     """
-    for candidates in (names, _without_common_ends(names), _distinctive(names)):
-        cut = [shortened(name, width) for name in candidates]
-        if len(set(cut)) == len(set(names)):
-            return cut
-    return list(names)
+    cut = {name: shortened(name, width) for name in names}
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, short in cut.items():
+        groups[short].append(name)
+    for group in groups.values():
+        if len(group) > 1:
+            others = {short for name, short in cut.items() if name not in group}
+            cut |= zip(group, _apart(group, width, others), strict=True)
+    return [cut[name] for name in names]
+
+
+def _apart(group: Sequence[str], width: int, taken: Collection[str]) -> list[str]:
+    """Names that would become one, short and different from each other and from those that are taken."""
+    for candidates in (_without_common_start(group), _distinctive(group)):
+        short = [shortened(name, width) for name in candidates]
+        if len(set(short)) == len(group) and not set(short) & set(taken):
+            return short
+    return list(group)
 
 
 def shortened(name: str, width: int) -> str:
@@ -29,7 +43,7 @@ def shortened(name: str, width: int) -> str:
     return f"{name[:head]}{_CUT}{name[len(name) - (width - 1 - head) :]}"
 
 
-def _without_common_ends(names: Sequence[str]) -> list[str]:
+def _without_common_start(names: Sequence[str]) -> list[str]:
     """The names without the letters that all begin with."""
     common = _shared(names)
     return [f"{_CUT}{name[common:]}" for name in names]

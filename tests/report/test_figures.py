@@ -158,3 +158,20 @@ def test_names_are_drawn_literally() -> None:
     """`$` opens no formula, an escape sequence is written out."""
     figure = draw([diagnose(series(layer_over_steps("$\\frac{1}{0$\x1b", [0.9])))])
     assert render_figure(figure, "svg")
+
+
+def test_one_checkpoint_has_its_step_below_it() -> None:
+    """And no fractions of steps."""
+    axes = with_label(draw([judged(layer_over_steps("conv", [0.9]))]), "plateau σk/σ1")
+    assert list(axes.get_xticks()) == [0]
+
+
+def test_titles_of_long_names_fit_their_panels() -> None:
+    """No two are alike, and none is longer than a panel is wide."""
+    names = [f"discriminator.blocks.{index}.convs.0.parametrizations.weight.original" for index in range(6)]
+    found = judged(
+        *(layer_over_steps(name, [0.9, 0.9]) for name in names), layer_over_steps("head", [0.9, 0.9], rank=3)
+    )
+    titles = [axes.get_title() for axes in panels(draw([found]))]
+    assert len(set(titles)) == 7
+    assert max(map(len, titles)) <= 29
