@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spectral_doctor.checkpoints.discovery import find_candidates
 from spectral_doctor.checkpoints.opening import Candidate
@@ -15,6 +16,7 @@ from spectral_doctor.checkpoints.runs import step_pattern
 from spectral_doctor.checkpoints.training_state import is_training_states
 from spectral_doctor.diagnosis.records import Diagnosis, Thresholds
 from spectral_doctor.diagnosis.reference import Reference
+from spectral_doctor.diagnosis.rows import layer_rows, summary_line, summary_row
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.errors import (
     CheckpointError,
@@ -27,6 +29,7 @@ from spectral_doctor.errors import (
 )
 from spectral_doctor.records import Failure, LeftOut
 from spectral_doctor.state_dicts.loading import load_checkpoint
+from spectral_doctor.tables import data_frame, html_table
 from spectral_doctor.threads import Crew, crew
 from spectral_doctor.trajectory.cache import SpectraCache
 from spectral_doctor.trajectory.cached_outcome import Outcome
@@ -37,6 +40,9 @@ from spectral_doctor.trajectory.history import read_history
 from spectral_doctor.trajectory.recollection import Recollection
 from spectral_doctor.trajectory.records import Examination, SpectralTrajectory
 from spectral_doctor.trajectory.series import build_trajectories
+
+if TYPE_CHECKING:
+    import pandas
 
 Progress = Callable[[int, int, str], None]
 
@@ -54,6 +60,21 @@ class Inspection:
     diagnoses: tuple[Diagnosis, ...]
     left_out: tuple[LeftOut, ...]
     failures: tuple[Failure, ...]
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for every layer at every checkpoint: names, sizes, σ_1, σ_k/σ_1, ranks, deficit, state, range.
+
+        Needs pandas (the extra `pandas`); raises `MissingExtra` without it.
+        """
+        return data_frame([row for item in self.diagnoses for row in layer_rows(item)], "Inspection.to_dataframe()")
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.left_out)} left out, {len(self.failures)} could not be used"
+        return f"<Inspection: {'; '.join(map(summary_line, self.diagnoses)) or 'nothing'}; {counts}>"
+
+    def _repr_html_(self) -> str:
+        rows = [summary_row(item) for item in self.diagnoses]
+        return html_table(rows, f"{len(self.left_out)} left out, {len(self.failures)} could not be used")
 
 
 def inspect_paths(

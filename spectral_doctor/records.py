@@ -211,6 +211,11 @@ class Spectrum:
 
     values: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        return (
+            f"<Spectrum of {self.size}: σ1 {self.sigma_max:.4g}, σ2/σ1 {self.ratio(2):.3f}, last {self.values[-1]:.4g}>"
+        )
+
     @property
     def size(self) -> int:
         """r, the number of singular values (the rank that the shape allows)."""

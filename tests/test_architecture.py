@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "spectral_doctor"
 # One tuple a rung, lowest first; rooms of one rung do not import each other.
 LADDER: tuple[tuple[str, ...], ...] = (
     ("version", "errors", "elements", "records", "threads", "signals"),
-    ("arrays",),
+    ("arrays", "tables"),
     ("spectrum",),
     ("compensation", "evaluation"),
     ("checkpoints",),
@@ -38,6 +38,8 @@ THIRD_PARTIES = {
     "threadpoolctl": ("threads",),
     "distributed": ("scaling",),
     "pyarrow": ("scaling",),
+    # Beside `tables`, which imports it, `inspection` names its type.
+    "pandas": ("tables", "inspection"),
     "typer": ("cli",),
     "rich": ("cli", "report"),
     "pytorch_lightning": ("lightning",),
@@ -54,6 +56,7 @@ WITHOUT_TORCH = (
     "threads",
     "signals",
     "arrays",
+    "tables",
     "spectrum",
     "compensation",
     "evaluation",

@@ -12,7 +12,7 @@ import numpy as np
 
 from spectral_doctor.checkpoints.stores import LocalFile, LocalFolder, Source, Store
 from spectral_doctor.elements import Values
-from spectral_doctor.errors import DoctorError, UnreadableCheckpoint, UsageError, printable
+from spectral_doctor.errors import DoctorError, MissingExtra, UnreadableCheckpoint, UsageError, printable
 from spectral_doctor.records import Location, RemotePath
 
 _BLOCK = 2**16
@@ -103,9 +103,8 @@ def filesystem_of(url: str) -> tuple[Any, str]:
         system, path = url_to_fs(url)
     except ImportError as error:
         package = _PACKAGES.get(url.split("://")[0], "fsspec")
-        raise UsageError(
-            f"{printable(url)}: reading from there needs a package that is not installed: pip install {package}."
-        ) from error
+        wanted = f"'spectral-doctor[remote]' {package}" if package != "fsspec" else "'spectral-doctor[remote]'"
+        raise MissingExtra(f"reading {printable(url)}", package, wanted) from error
     except ValueError as error:
         raise UsageError(f"{printable(url)}: {printable(error)}.") from error
     return system, str(path)

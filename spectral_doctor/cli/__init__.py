@@ -24,7 +24,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"spectral-doctor {__version__}")
+        from spectral_doctor.cli.environment import environment_lines
+
+        typer.echo("\n".join((f"spectral-doctor {__version__}", *environment_lines())))
         raise typer.Exit
 
 
@@ -32,7 +34,7 @@ def _print_version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print version and environment; exit."),
     ] = False,
 ) -> None:
     pass

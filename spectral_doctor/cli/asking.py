@@ -13,7 +13,7 @@ from spectral_doctor.errors import NothingToExamine, UsageError
 if TYPE_CHECKING:
     from spectral_doctor.generators.records import GeneratorNetwork, NotRebuilt, Rebuilt
     from spectral_doctor.inspection import Inspection, Progress
-    from spectral_doctor.witnessing import LoneGenerator, Question
+    from spectral_doctor.witnessing import Heard, LoneGenerator, Question
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,11 @@ class Asked:
     data: str | None
     recipe: str | None
 
-    def heard(self, inspection: Inspection, progress: Progress) -> Inspection:
+    def heard(self, inspection: Inspection, progress: Progress) -> Heard:
         """The inspection with what the generators beside the discriminators say, where they are asked."""
-        if not self.wanted:
-            return inspection
-        from spectral_doctor.witnessing import heard
+        from spectral_doctor.witnessing import Heard, heard
 
-        return heard(inspection, self._question(), progress).inspection
+        return heard(inspection, self._question(), progress) if self.wanted else Heard(inspection)
 
     def alone(self, paths: Sequence[str], error: NothingToExamine) -> tuple[LoneGenerator, ...]:
         """What generators without a discriminator show; raises the error where there is none, or none is asked."""

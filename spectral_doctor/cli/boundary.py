@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from importlib.util import find_spec
+from pathlib import Path
 
 import typer
 
@@ -57,6 +59,11 @@ def speaking_plainly(torch_for: str = "") -> Iterator[None]:
             err=True,
         )
         raise typer.Exit(ExitCode.UNREADABLE) from None
+
+
+def next_look(place: Path) -> str:
+    """The command that looks at what was written, to be copied as it stands."""
+    return f"spectral-doctor inspect {shlex.quote(printable(place))}"
 
 
 def require_torch(what: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,19 +12,26 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.cache import cache_of
+from spectral_doctor.cli.delivery import Amount, with_links
 from spectral_doctor.cli.inspect import progress_bar
 from spectral_doctor.cli.options import (
     DiscriminatorKey,
     ExcludedLayers,
+    Explain,
     FailingFrom,
+    Formats,
+    OutputFile,
+    Quiet,
     RowsFile,
     Scheduler,
+    Statistics,
     StepPattern,
     WithoutCache,
     Workers,
 )
-from spectral_doctor.cli.outputs import destinations, write_reports
+from spectral_doctor.cli.outputs import Destination, destinations, write_reports
 from spectral_doctor.cli.scale import named, scale_of
+from spectral_doctor.cli.terminal import terminal
 from spectral_doctor.errors import UsageError, printable
 from spectral_doctor.gate.checking import check_paths, load_settings
 
@@ -55,15 +64,8 @@ def check(
         list[str] | None,
         typer.Option("--per-layer-ignore", metavar="GLOB:CODES", help="Not these rules for layers that match."),
     ] = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format", metavar="FORMAT[:FILE]", help="text, json, jsonl, junit, sarif, github, … Repeatable."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="For the format without a file of its own.")
-    ] = None,
+    formats: Formats = None,
+    output: OutputFile = None,
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="FILE", help="Findings in this file are known and do not fail.")
     ] = None,
@@ -78,10 +80,13 @@ def check(
     workers: Workers = 1,
     scheduler: Scheduler = None,
     rows: RowsFile = None,
+    explain: Explain = False,
+    quiet: Quiet = False,
+    statistics: Statistics = False,
 ) -> None:
     """Check checkpoints against rules with codes, for CI: exit 0, or 1 where something fails."""
     with speaking_plainly():
-        scale = scale_of(workers, scheduler, None, rows)
+        amount, scale = Amount(False, explain, quiet, statistics), scale_of(workers, scheduler, None, rows)
         options = {
             "paths": paths and named(paths),
             "fail-on": fail_on,
@@ -99,29 +104,56 @@ def check(
         }
         cache = None if no_cache else cache_of(os.environ)
         settings = load_settings(options, os.environ, Path.cwd(), config)
-        code = _check(settings, output, update_baseline, scale, cache)
+        places = destinations(settings.format, output, settings.paths, settings.baseline)
+        code = _check(settings, _Wish(places, amount, update_baseline, scale), cache)
         if code:
             raise typer.Exit(code)
 
 
-def _check(
-    settings: GateSettings, output: Path | None, update_baseline: bool, scale: Scale, cache: SpectraCache | None
-) -> ExitCode:
-    places = destinations(settings.format, output, settings.paths, settings.baseline)
-    with progress_bar() as progress:
-        outcome = check_paths(settings, Path.cwd(), progress, updating=update_baseline, scale=scale, cache=cache)
-    write_reports(outcome, places)
+@dataclass(frozen=True)
+class _Wish:
+    """What a check was asked for beside its settings."""
+
+    places: tuple[Destination, ...]
+    amount: Amount
+    update_baseline: bool
+    scale: Scale
+
+
+def _check(settings: GateSettings, wish: _Wish, cache: SpectraCache | None) -> ExitCode:
+    with progress_bar(wish.amount.quiet) as progress:
+        outcome = check_paths(
+            settings, Path.cwd(), progress, updating=wish.update_baseline, scale=wish.scale, cache=cache
+        )
+    write_reports(partial(_rendered, outcome, wish.amount), wish.places, wish.amount.quiet)
     if outcome.error:
         typer.echo(f"error: {outcome.error}", err=True)
         return exit_code_of(outcome, settings)
-    if update_baseline:
+    if wish.update_baseline:
         _write_baseline(Path(str(settings.baseline)), outcome)
         return ExitCode.HEALTHY
-    if all(place.file is not None or place.name != "text" for place in places):
+    if not wish.amount.quiet and all(place.file is not None or place.name != "text" for place in wish.places):
         from spectral_doctor.report.problems import conclusion
 
         typer.echo(conclusion(outcome), err=True)
     return exit_code_of(outcome, settings)
+
+
+def _rendered(outcome: CheckOutcome, amount: Amount, name: str, to_stdout: bool) -> str:
+    """An outcome in a format; of the text, as much as is wanted."""
+    from spectral_doctor.report.check import render_counts, render_problems
+    from spectral_doctor.report.formats import RENDERERS
+
+    if name != "text":
+        return RENDERERS[name](outcome)
+    if amount.statistics:
+        return render_counts(outcome)
+    text = render_problems(outcome) if amount.quiet else RENDERERS[name](outcome)
+    if amount.explain:
+        from spectral_doctor.report.text import render_text
+
+        text = f"{render_text(outcome.inspection, whole=True, explain=True)}\n{text}"
+    return with_links(text, outcome.inspection, terminal()) if to_stdout else text
 
 
 def exit_code_of(outcome: CheckOutcome, settings: GateSettings) -> ExitCode:

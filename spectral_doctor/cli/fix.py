@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from spectral_doctor.cli import treatment_options as option
-from spectral_doctor.cli.boundary import speaking_plainly
+from spectral_doctor.cli.boundary import next_look, speaking_plainly
 from spectral_doctor.cli.options import (
     Assignments,
     Device,
@@ -123,3 +123,5 @@ def _rewrite(wish: Rewrite) -> None:
         f"{printable(result.path)}: nothing written (dry run)" if written is None else f"written: {printable(written)}"
     )
     typer.echo(told)
+    if written is not None:
+        typer.echo(f"Next: {next_look(written)}")

@@ -37,13 +37,38 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
 class ReportFormat(Enum):
-    """What `--format` can ask for."""
+    """What `--format` can ask for where there are only numbers to tell."""
 
     TEXT = "text"
     JSON = "json"
 
 
 Reporting = Annotated[ReportFormat, typer.Option("--format", help="How to report.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", metavar="FORMAT[:FILE]", help="text, json, jsonl, junit, sarif, github, … Repeatable."),
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="For the format without a file of its own.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="A line for each discriminator or finding, and no more.")]
+Statistics = Annotated[bool, typer.Option("--statistics", help="Counts, in place of the text report.")]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker", metavar="NAME", help="wandb, mlflow, tensorboard, trackio, or your FILE.PY:FUNCTION. Repeatable."
+    ),
+]
+
+
+class WatchFormat(Enum):
+    """What `watch --format` can ask for: lines for people, or a JSON object a line."""
+
+    TEXT = "text"
+    JSONL = "jsonl"
+
+
+Watching = Annotated[WatchFormat, typer.Option("--format", help="Lines to read, or a JSON object a line.")]
 HtmlFile = Annotated[
     Path | None,
     typer.Option("--html", metavar="FILE", help="Write the report as one HTML page, to look at and to keep."),
@@ -63,7 +88,8 @@ Sensitive = Annotated[
     bool, typer.Option("--sensitive", help="Early warning: modes lost from even odds on, a decline sooner.")
 ]
 Explain = Annotated[
-    bool, typer.Option("--explain", help="Say why each choice was made and list all that was left out.")
+    bool,
+    typer.Option("--explain", "--verbose", "-v", help="Say why, and list all that was left out."),
 ]
 Witnessing = Annotated[
     bool, typer.Option("--witness", help="Ask the generator too: its spectra, and 768 of its samples.")

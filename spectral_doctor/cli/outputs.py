@@ -1,21 +1,19 @@
-"""Where the reports of a check go: one format to stdout, the others to files."""
+"""Where reports go: one format to stdout, the others to files."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from spectral_doctor.errors import UsageError, listed, printable
 
-if TYPE_CHECKING:
-    from spectral_doctor.gate.records import CheckOutcome
-
+# From the name of a format, and whether it goes to stdout, to its text.
+Render = Callable[[str, bool], str]
 FORMATS = ("text", "json", "jsonl", "junit", "sarif", "github", "gitlab", "markdown", "html", "csv")
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 # GitHub drops a summary beyond 1 MiB whole.
@@ -60,12 +58,11 @@ def destinations(
     return tuple(found)
 
 
-def write_reports(outcome: CheckOutcome, places: Sequence[Destination]) -> None:
+def write_reports(render: Render, places: Sequence[Destination], quiet: bool = False) -> None:
     """Render every format and write it; of `github` also the job summary, where a job has one."""
     from spectral_doctor.checkpoints.writing import write_atomically
-    from spectral_doctor.report.formats import RENDERERS
 
-    rendered = [(place, RENDERERS[place.name](outcome)) for place in places]
+    rendered = [(place, render(place.name, place.file is None)) for place in places]
     for place, text in rendered:
         if place.file is None:
             sys.stdout.write(text)
@@ -74,9 +71,10 @@ def write_reports(outcome: CheckOutcome, places: Sequence[Destination]) -> None:
             write_atomically(place.file, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise UsageError(f"{printable(place.file)}: cannot be written: {error.strerror}.") from error
-        typer.echo(f"written: {printable(place.file)} ({place.name})", err=True)
+        if not quiet:
+            typer.echo(f"written: {printable(place.file)} ({place.name})", err=True)
     if any(place.name == "github" for place in places):
-        _append_summary(RENDERERS["markdown"](outcome))
+        _append_summary(render("markdown", False))
 
 
 def _append_summary(text: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from spectral_doctor.cli.boundary import next_look
 from spectral_doctor.cli.tracking import pictured
 from spectral_doctor.cli.train import run, tell
 from spectral_doctor.errors import OutputNotWritable, UsageError, printable
@@ -94,6 +95,7 @@ def report(
     outcome = compare(plan, recipe, treated, control, training)
     typer.echo(render_outcome(outcome))
     typer.echo(_pictures(outcome, treated, output))
+    typer.echo(f"Next: {next_look(treated)}")
 
 
 def _pictures(outcome: TreatmentOutcome, treated: Path, output: Path) -> str:

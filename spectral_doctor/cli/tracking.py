@@ -1,16 +1,29 @@
-"""Where a run's numbers go beside its checkpoints: TensorBoard, or a function of the user's."""
+"""Where a run's numbers go beside its checkpoints: a tracker by its name, or a function of the user's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
     from spectral_doctor.training.records import Saved
     from spectral_doctor.training.tracking import TensorBoard, Tracker
+
+
+def trackers(names: Sequence[str], folder: Path) -> list[Tracker]:
+    """The trackers of `--tracker`; TensorBoard's files go into `folder`. Raises `UsageError`."""
+    from spectral_doctor.training.tracking import named_trackers
+
+    known = named_trackers()
+    for name in names:
+        if name not in known and ":" not in name:
+            raise UsageError(
+                f"--tracker {printable(name)}: expected one of {listed(known)}, or your own as FILE.PY:FUNCTION."
+            )
+    return [known[name](folder) if name in known else own_tracker(name) for name in names]
 
 
 def own_tracker(name: str) -> Tracker:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
-from spectral_doctor.cli.options import Assignments, Device, VeeganSettings
+from spectral_doctor.cli.boundary import ExitCode, next_look, speaking_plainly
+from spectral_doctor.cli.options import Assignments, Device, Trackers, VeeganSettings
 from spectral_doctor.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ def train(
     keep: Annotated[int, typer.Option("--keep", min=0, metavar="N", help="Keep the last N checkpoints; 0: all.")] = 0,
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Samples as DIR/samples/*.png.")] = True,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Scalars and samples in DIR/tensorboard.")] = False,
-    tracker: Annotated[
-        str | None, typer.Option("--tracker", metavar="FILE.PY:FUNCTION", help="Called with each checkpoint's numbers.")
-    ] = None,
+    tracker: Trackers = None,
     device: Device = "auto",
 ) -> None:
     """Train a GAN by a RECIPE and write a checkpoint series with its measured modes."""
@@ -69,10 +67,12 @@ def train(
 
         with joined_world(device) as world:
             state = _state(chosen, recipe, output, seed, resume, plan, world)
-            watchers = _watchers(output, world.leads and pictures, world.leads and tensorboard, tracker)
+            watchers = _watchers(output, world.leads and pictures, world.leads and tensorboard, tracker or [])
             # No rank may look for earlier checkpoints once rank 0 has written the first.
             world.wait()
             code = run(state, RunFolder(output, as_folders, keep), world, watchers)
+            if code == ExitCode.HEALTHY:
+                tell(world, f"Next: {next_look(output)}")
         if code:
             raise typer.Exit(code)
 
@@ -130,13 +130,13 @@ def _state(
     return state
 
 
-def _watchers(output: Path, pictures: bool, tensorboard: bool, tracker: str | None) -> tuple[Watcher, ...]:
+def _watchers(output: Path, pictures: bool, tensorboard: bool, names: list[str]) -> tuple[Watcher, ...]:
     from spectral_doctor.cli import tracking
     from spectral_doctor.training.tracking import TensorBoard
 
     board = TensorBoard(output / "tensorboard") if tensorboard else None
     trackers: list[Tracker] = [board] if board is not None else []
-    trackers += [tracking.own_tracker(tracker)] if tracker else []
+    trackers += tracking.trackers(names, output / "tensorboard")
     watchers: list[Watcher] = [tracking.told(tracker) for tracker in trackers]
     return (*watchers, tracking.pictured(output / "samples", board)) if pictures else tuple(watchers)
 

@@ -7,8 +7,9 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,17 @@ import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.cli.cache import cache_of
-from spectral_doctor.cli.options import DiscriminatorKey, ExcludedLayers, FailingFrom, StepPattern, WithoutCache
+from spectral_doctor.cli.options import (
+    DiscriminatorKey,
+    ExcludedLayers,
+    FailingFrom,
+    Quiet,
+    StepPattern,
+    Trackers,
+    WatchFormat,
+    Watching,
+    WithoutCache,
+)
 from spectral_doctor.errors import MissingPath, UsageError, printable
 from spectral_doctor.gate.checking import load_settings
 from spectral_doctor.signals import Received, received_signals
@@ -53,9 +64,7 @@ def watch(
         Path | None,
         typer.Option("--tensorboard", metavar="DIR", help="Scalars and spectra, into DIR."),
     ] = None,
-    tracker: Annotated[
-        str | None, typer.Option("--tracker", metavar="FILE.PY:FUNCTION", help="Called with each checkpoint's numbers.")
-    ] = None,
+    tracker: Trackers = None,
     select: Annotated[list[str] | None, typer.Option("--select", metavar="CODES", help="Only these rules.")] = None,
     ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="CODES", help="Not these rules.")] = None,
     level: Annotated[
@@ -66,6 +75,8 @@ def watch(
     step_pattern: StepPattern = None,
     exclude: ExcludedLayers = None,
     no_cache: WithoutCache = False,
+    report_format: Watching = WatchFormat.TEXT,
+    quiet: Quiet = False,
 ) -> None:
     """Follow a run that is training: examine every new checkpoint once, and say what is found."""
     with speaking_plainly():
@@ -82,10 +93,21 @@ def watch(
         settings = replace(load_settings(options, os.environ, Path.cwd(), config), fail_on_coverage=None)
         if not folder.is_dir():
             raise MissingPath(folder) if not folder.exists() else UsageError(f"{printable(folder)}: not a folder.")
+        from spectral_doctor.cli.tracking import trackers
+        from spectral_doctor.cli.watching import View
+
         arguments = _arguments(command)
         _check_history(history, folder)
         wishes = _Wishes(
-            settings, interval, once, arguments, history, _board(tensorboard), _trackers(tracker), no_cache
+            settings,
+            interval,
+            once,
+            arguments,
+            history,
+            _board(tensorboard),
+            trackers(tracker or (), Path("runs") / f"spectral-doctor-{folder.resolve().name}"),
+            no_cache,
+            partial(View, folder, as_json=report_format is WatchFormat.JSONL, quiet=quiet),
         )
         code = _follow(folder, wishes)
         if code:
@@ -104,11 +126,11 @@ class _Wishes:
     board: TensorBoard | None
     trackers: Sequence[Tracker]
     no_cache: bool
+    view: Callable[[], View]
 
 
 def _follow(folder: Path, wishes: _Wishes) -> int:
     from spectral_doctor.checkpoints.runs import step_pattern
-    from spectral_doctor.cli.watching import View
     from spectral_doctor.following.follower import Follower
     from spectral_doctor.inspection import no_checkpoints
 
@@ -120,7 +142,7 @@ def _follow(folder: Path, wishes: _Wishes) -> int:
         observations=_earlier(wishes.history),
         cache=None if wishes.no_cache else cache_of(os.environ),
     )
-    with received_signals() as received, View(folder) as view:
+    with received_signals() as received, wishes.view() as view:
         view.take_over(follower.inspection())
         waited = 0.0
         while True:
@@ -181,12 +203,6 @@ def _earlier(history: Path | None) -> tuple[Observation, ...]:
     files = len({(item.path, item.signature) for item in observations})
     typer.echo(f"taken over from {printable(history)}: {files} checkpoint{'' if files == 1 else 's'}", err=True)
     return observations
-
-
-def _trackers(tracker: str | None) -> list[Tracker]:
-    from spectral_doctor.cli.tracking import own_tracker
-
-    return [own_tracker(tracker)] if tracker else []
 
 
 def _board(folder: Path | None) -> TensorBoard | None:

@@ -1,4 +1,4 @@
-"""What a watched run looks like: plain lines, and in a terminal a table below them."""
+"""What a watched run looks like: plain lines, and in a terminal a table below them; or a JSON object a line."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from spectral_doctor.errors import printable
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import Failure
+from spectral_doctor.report.findings import finding_lines
 from spectral_doctor.report.problems import by_rule, group_sentence, title
-from spectral_doctor.report.watching import StateKey, live_table, state_line, states
+from spectral_doctor.report.watching import StateKey, live_table, state_json, state_line, states
 
 
 class View(Screen):
     """Prints every new state and every new finding once; a finding that went away and comes back is new again."""
 
-    def __init__(self, folder: Path, console: Console | None = None) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, console: Console | None = None, *, as_json: bool = False, quiet: bool = False
+    ) -> None:
+        self.folder, self.as_json, self.quiet = folder, as_json, quiet
         super().__init__(console, self._waiting())
         self.told: set[StateKey] = set()
         # The states that the last look found: of each the diagnosis and its place there.
@@ -36,14 +39,14 @@ class View(Screen):
     def show(self, outcome: CheckOutcome) -> list[tuple[Problem, ...]]:
         """Say what is new, and return the findings that are, those of one rule and discriminator together."""
         self.fresh = [(diagnosis, index) for key, diagnosis, index in states(outcome.inspection) if self._add(key)]
-        for diagnosis, index in self.fresh:
-            self._print(state_line(diagnosis, index))
+        for diagnosis, index in () if self.quiet else self.fresh:
+            self._print(state_json(diagnosis, index) if self.as_json else state_line(diagnosis, index))
         new = [item for item in outcome.problems if self._is_new(item)]
         self.found = {item.key for item in outcome.problems}
         self.failures = set(outcome.inspection.failures)
         groups = by_rule(new)
-        for group in groups:
-            self._print(f"{group[0].level.value}  {title(group[0])}: {group_sentence(group)}")
+        for line in finding_lines(new, outcome) if self.as_json else map(_words, groups):
+            self._print(line)
         if outcome.inspection.diagnoses:
             self.live.update(Group(live_table(outcome.inspection), self._waiting()))
         return groups
@@ -65,3 +68,7 @@ class View(Screen):
 
     def _waiting(self) -> Text:
         return Text(f"watching {printable(self.folder)}; Ctrl-C ends it", style="dim")
+
+
+def _words(group: tuple[Problem, ...]) -> str:
+    return f"{group[0].level.value}  {title(group[0])}: {group_sentence(group)}"

@@ -7,8 +7,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from spectral_doctor.diagnosis.reference import Range
+from spectral_doctor.diagnosis.rows import summary_line, summary_row
 from spectral_doctor.diagnosis.witness import Witness
+from spectral_doctor.errors import printable
 from spectral_doctor.records import CheckpointRef
+from spectral_doctor.tables import html_table
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 
 if TYPE_CHECKING:
@@ -191,6 +194,11 @@ class LayerFinding:
         """The layer's name."""
         return self.trajectory.name
 
+    def __repr__(self) -> str:
+        word = self.reason if self.state is None else self.state.value
+        now = "not finite" if self.plateau[-1] is None else f"{self.plateau[-1]:.2f}"
+        return f"<LayerFinding {printable(self.layer)}: {word}, σ{self.plateau_index}/σ1 {now}>"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -248,6 +256,12 @@ class Diagnosis:
     events: tuple[Event, ...]
     curves: tuple[MetricCurve, ...] = ()
     witness: Witness | None = None
+
+    def __repr__(self) -> str:
+        return f"<Diagnosis {summary_line(self)}>"
+
+    def _repr_html_(self) -> str:
+        return html_table([summary_row(self)])
 
     @property
     def words(self) -> str:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import MissingExtra, UsageError, printable
 from spectral_doctor.gan.data import StackedDigits
 
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
@@ -51,11 +51,11 @@ def image_folder(folder: Path, side: int) -> Images:
 
 @lru_cache(maxsize=1)
 def scikit_digits() -> StackedDigits:
-    """scikit-learn's 1 797 real digits of 8×8 pixels; raises `UsageError` where it is not installed."""
+    """scikit-learn's 1 797 real digits of 8×8 pixels; raises `MissingExtra` where it is not installed."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise UsageError("stacked-digits needs scikit-learn: pip install 'spectral-doctor[data]'.") from error
+        raise MissingExtra("stacked-digits", "scikit-learn", "'spectral-doctor[data]'") from error
     digits = load_digits()
     return _stacked((digits.images / 16).astype(np.float32), digits.target)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from spectral_doctor.gate.records import CheckOutcome, Key, Problem
@@ -50,6 +51,18 @@ def render_jsonl(outcome: CheckOutcome) -> str:
     lines += [{"type": "fixed", **_key(key)} for key in outcome.fixed]
     lines.append({"type": "conclusion", "fails": outcome.fails, "conclusion": conclusion(outcome)})
     return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+
+
+def finding_lines(problems: Sequence[Problem], outcome: CheckOutcome) -> list[str]:
+    """One JSON object a finding, each with both statements on its discriminator and the checkpoint to resume from."""
+    named = {item.trajectory.discriminator: item for item in outcome.inspection.diagnoses}
+    lines = []
+    for problem in problems:
+        found = named.get(problem.discriminator)
+        resume = None if found is None or found.resume_from is None else str(found.resume_from)
+        words = {} if found is None else {"spectrum": found.spectrum.value, "modes": found.modes.statement.value}
+        lines.append(json.dumps({"type": "finding", **_finding(problem), **words, "resume_from": resume}))
+    return lines
 
 
 def _finding(problem: Problem) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
 from spectral_doctor.errors import printable
 from spectral_doctor.report.colors import LAYER_COLORS, painted
 from spectral_doctor.report.listing import FORMS, layer_rows
+from spectral_doctor.report.shortening import shortened_apart
 from spectral_doctor.report.sparkline import sparkline
 
 _INDENT = "  "
@@ -18,8 +18,13 @@ _HEADS = ("layer", "matrix", "norm", "σ1", "σk/σ1", "healthy", "deficit", "tr
 _LEFT = (0, 2, 7, 8)
 
 
-def layer_table(diagnosis: Diagnosis, width: int, color: bool, most: int | None = None) -> list[str]:
-    """A heading and a row a layer; with `most`, the worst judged ones alone, under a line that says so."""
+def layer_table(
+    diagnosis: Diagnosis, width: int, color: bool, most: int | None = None, whole: bool = False
+) -> list[str]:
+    """A heading and a row a layer; with `most`, the worst judged ones alone, under a line that says so.
+
+    Names give way where the table is wider than `width`, unless they are to stay `whole`.
+    """
     rows = layer_rows(diagnosis)
     title: list[str] = []
     if most is not None and len(rows) > most:
@@ -31,9 +36,11 @@ def layer_table(diagnosis: Diagnosis, width: int, color: bool, most: int | None 
         return title
     widths = [max(len(row[column]) for row in [_HEADS, *cells]) for column in range(len(_HEADS))]
     gap = 2 if _room(widths, width, 2) >= min(widths[0], _LEAST_NAME) else 1
-    widths[0] = min(widths[0], max(_LEAST_NAME, _room(widths, width, gap)))
-    lines = [*title, _line(_HEADS, widths, gap)]
+    if not whole:
+        widths[0] = min(widths[0], max(_LEAST_NAME, _room(widths, width, gap)))
     names = shortened_apart([row[0] for row in cells], widths[0])
+    widths[0] = max(widths[0], *map(len, names))
+    lines = [*title, _line(_HEADS, widths, gap)]
     for (finding, _), row, name in zip(rows, cells, names, strict=True):
         row[0] = name
         lines.append(painted(_line(row, widths, gap), len(row[-1]), LAYER_COLORS.get(finding.state), color))
@@ -43,23 +50,6 @@ def layer_table(diagnosis: Diagnosis, width: int, color: bool, most: int | None 
 def _room(widths: Sequence[int], width: int, gap: int) -> int:
     """What is left for the names."""
     return width - len(_INDENT) - sum(widths[1:]) - gap * (len(widths) - 1)
-
-
-def shortened_apart(names: Sequence[str], width: int) -> list[str]:
-    """Names cut in the middle; where two would become one, what all begin with is left out first."""
-    cut = [shortened(name, width) for name in names]
-    if len(set(cut)) == len(set(names)):
-        return cut
-    common = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
-    return [shortened(f"…{name[common:]}", width) for name in names]
-
-
-def shortened(name: str, width: int) -> str:
-    """A name cut in its middle, so that names that begin or end alike stay apart."""
-    if len(name) <= width:
-        return name
-    head = (width - 1) // 3
-    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
 
 
 def _height(finding: LayerFinding) -> float:

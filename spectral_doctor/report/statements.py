@@ -28,9 +28,9 @@ _MORE = {
 }
 
 
-def statements(diagnosis: Diagnosis, width: int, color: bool, explain: bool) -> list[str]:
-    """The lines of one diagnosis above its layers, at most `width` wide."""
-    lines = [*_heading(diagnosis, width, color)]
+def statements(diagnosis: Diagnosis, width: int, color: bool, explain: bool, whole: bool = False) -> list[str]:
+    """The lines of one diagnosis above its layers, at most `width` wide; the headline may be `whole` in its line."""
+    lines = [*_heading(diagnosis, width, color, whole)]
     for label, text in _rows(diagnosis, explain):
         lines += textwrap.wrap(
             text,
@@ -54,13 +54,13 @@ def headline(diagnosis: Diagnosis, color: bool = False, since: str = "") -> str:
     )
 
 
-def _heading(diagnosis: Diagnosis, width: int, color: bool) -> Iterator[str]:
+def _heading(diagnosis: Diagnosis, width: int, color: bool, whole: bool) -> Iterator[str]:
     trajectory = diagnosis.trajectory
     what = f"{printable(trajectory.discriminator)} · {_when(diagnosis)}"
     if trajectory.certainty is Certainty.INFERRED:
         what += f" · {recognised(trajectory)}"
     plain = f"{headline(diagnosis)}    {what}"
-    if len(plain) <= width:
+    if whole or len(plain) <= width:
         yield f"{headline(diagnosis, color)}    {what}"
         return
     yield headline(diagnosis, color)

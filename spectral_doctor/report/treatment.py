@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,13 @@ STILL = (
     "which keeps the generator."
 )
 
+# What the columns beside a layer's name take.
+_NUMBERS = 56
+
 
 def render_changes(result: TreatmentResult, *, width: int = 80) -> str:
     """A table a discriminator: how many values of each layer were raised, its plateau and σ1 before and after."""
-    console = _console(width)
+    console = _console(_wide(width, (change.layer for item in result.discriminators for change in item.changes)))
     for item in result.discriminators:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=printable(item.discriminator), title_justify="left")
         for column in ("layer", "raised", "σk/σ1", "→", "σ1", "→ "):
@@ -68,8 +71,9 @@ def render_plan(plan: ResumePlan, pace: Pace | None = None, *, width: int = 80) 
 
 def render_outcome(outcome: TreatmentOutcome, *, width: int = 80) -> str:
     """The treated run beside its control and the untreated run at the same step, then their modes step by step."""
-    console = _console(width)
     standings = outcome.standings
+    names = {layer: None for item in standings for layer in item.plateaus}
+    console = _console(_wide(width, names))
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column(f"{outcome.step_unit} {outcome.step}")
     for item in standings:
@@ -81,7 +85,7 @@ def render_outcome(outcome: TreatmentOutcome, *, width: int = 80) -> str:
         cells = [row(item) for item in standings]
         if any(cell is not None for cell in cells):
             table.add_row(name, *(cell or "not measured" for cell in cells))
-    for layer in {layer: None for item in standings for layer in item.plateaus}:
+    for layer in names:
         table.add_row(Text(f"σk/σ1 {printable(layer)}"), *(_number(item.plateaus.get(layer)) for item in standings))
     console.print(table)
     for sentence in outcome.absent:
@@ -184,6 +188,11 @@ _SAMPLE_ROWS: tuple[tuple[str, Callable[[Standing], str | None]], ...] = (
         ),
     ),
 )
+
+
+def _wide(width: int, names: Iterable[str]) -> int:
+    """The width in which no name is cut: beside the longest, all numbers of its row."""
+    return max([width, *(len(printable(name)) + _NUMBERS for name in names)])
 
 
 def _console(width: int) -> Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from rich.table import Table
@@ -37,6 +38,23 @@ def state_line(diagnosis: Diagnosis, index: int) -> str:
     )
 
 
+def state_json(diagnosis: Diagnosis, index: int) -> str:
+    """The same as a JSON object in a line."""
+    state = diagnosis.states[index]
+    told = {
+        "type": "state",
+        "discriminator": diagnosis.trajectory.discriminator,
+        "step": state.step,
+        "step_unit": diagnosis.trajectory.step_unit,
+        "checkpoint": str(state.checkpoint),
+        "spectrum": state.spectrum.value,
+        "modes": state.modes.value,
+        "best_plateau": state.best_plateau,
+        "best_layer": state.best_layer,
+    }
+    return json.dumps(told, allow_nan=False)
+
+
 def state_values(diagnosis: Diagnosis, index: int) -> dict[str, float]:
     """One state as named numbers for a tracker: `best_plateau`, and of every layer σ1, plateau and deficit."""
     best = diagnosis.states[index].best_plateau
@@ -56,7 +74,7 @@ def live_table(inspection: Inspection) -> Table:
     """One row a discriminator: where it is, both statements, its best plateau, and how that came."""
     table = Table(box=None, pad_edge=False)
     for column in ("discriminator", "last", "spectrum", "modes", "best σk/σ1", "trend"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for diagnosis in inspection.diagnoses:
         trajectory, last = diagnosis.trajectory, diagnosis.states[-1]
         table.add_row(

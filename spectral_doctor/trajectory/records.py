@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from spectral_doctor.errors import printable
 from spectral_doctor.records import (
     Certainty,
     CheckpointRef,
@@ -40,6 +41,10 @@ class LayerTrajectory:
     spectra: tuple[Spectrum | None, ...]
     non_finite: tuple[int, ...]
     at_bound: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        rows, columns = self.identity.matrix_shape
+        return f"<LayerTrajectory {printable(self.name)}: {rows}×{columns}, {len(self.spectra)} checkpoints>"
 
     @property
     def name(self) -> str:
@@ -102,6 +107,10 @@ class SpectralTrajectory:
     layers: tuple[LayerTrajectory, ...]
     skipped: tuple[SkippedLayer, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        name, steps = printable(self.discriminator), self.steps
+        return f"<SpectralTrajectory {name}: {len(self.layers)} layers, {self.step_unit} {steps[0]} to {steps[-1]}>"
 
     @property
     def discriminator(self) -> str:

@@ -278,7 +278,7 @@ def test_a_place_that_is_not_known_says_what_to_install() -> None:
     with pytest.raises(UsageError) as missing:
         find_candidates(["hf://owner/repo"])
     assert str(missing.value) == (
-        "hf://owner/repo: reading from there needs a package that is not installed: pip install huggingface_hub."
+        "reading hf://owner/repo needs huggingface_hub: pip install 'spectral-doctor[remote]' huggingface_hub"
     )
     with pytest.raises(UsageError, match=r"^nowhere://a: Protocol not known: nowhere\.$"):
         find_candidates(["nowhere://a"])

@@ -224,7 +224,7 @@ def test_the_sample_that_collapsed_fails_and_says_where_to_resume(monkeypatch: p
     assert re.match(
         r"FAILED: \d failures?, \d warnings?; examined (\d+) of \1 checkpoints, (\d+) of \2 weights$", lines[-2]
     )
-    assert lines[-1].startswith("What to do: spectral-doctor rule SD101")
+    assert lines[-1].startswith("Next: spectral-doctor rule SD101")
     assert check("sample_checkpoints/healthy").exit_code == ExitCode.HEALTHY
 
 

@@ -20,7 +20,7 @@ SMALL += ["--set", "samples=50", "--set", "save_every=10"]
 QUICK = ["--restart", "warm_up=3"]
 
 
-def invoke(*arguments: str | Path) -> Result:
+def invoke(*arguments: object) -> Result:
     """Run a command in this process."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -370,9 +372,13 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert run(*arguments).returncode == ExitCode.USAGE
 
 
-def test_the_version_is_printed() -> None:
-    """Name and number, on stdout."""
-    assert run("--version").stdout == "spectral-doctor 0.1.0\n"
+def test_the_version_is_printed_with_its_environment() -> None:
+    """Name and number in the first line, then Python and the packages it runs on, on stdout."""
+    lines = run("--version").stdout.splitlines()
+    assert lines[0] == "spectral-doctor 0.1.0"
+    assert lines[1].startswith(f"Python {platform.python_version()}, ")
+    assert f"torch {version('torch')}" in lines[2]
+    assert f"numpy {version('numpy')}" in lines[2]
 
 
 def test_a_stylegan_run_is_a_series_in_thousands_of_images(tmp_path: Path) -> None:

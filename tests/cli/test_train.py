@@ -82,7 +82,7 @@ def wait_for(folder: Path, step: int) -> None:
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """`kill -9` in the middle, `--resume`, and the last checkpoint is that of a run never stopped."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert finish(start(whole)) == (0, "")
+    assert finish(start(whole)) == (0, f"Next: spectral-doctor inspect {whole}\n")
     process = start(killed)
     wait_for(killed, 100)
     process.send_signal(signal.SIGKILL)
@@ -153,7 +153,7 @@ def test_tensorboard_without_the_package_names_the_way_out(tmp_path: Path, monke
     arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "1", "--tensorboard", *SMALL]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == ExitCode.USAGE
-    assert "--tensorboard needs the package tensorboard: pip install 'spectral-doctor[tensorboard]'." in result.output
+    assert "the tracker tensorboard needs tensorboard: pip install 'spectral-doctor[tensorboard]'\n" in result.output
 
 
 def test_a_full_disk_ends_a_run_with_a_sentence_and_loses_nothing(

@@ -22,7 +22,7 @@ SMALL += ["--set", "samples=50", "--set", "save_every=10"]
 SHORT = ["--veegan", "warm_up=7", "--veegan", "ramp=15"]
 
 
-def invoke(*arguments: str | Path) -> Result:
+def invoke(*arguments: object) -> Result:
     """Run a command in this process."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 

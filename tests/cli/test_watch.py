@@ -286,3 +286,23 @@ def test_a_terminal_gets_a_live_table() -> None:
     assert "step 400" in text
     assert "watching run; Ctrl-C ends it" in text
     assert text.count("fail  SD101 spectrum collapsed") == 1
+
+
+def test_findings_are_lines_of_json_for_those_who_ask() -> None:
+    """One object a state and a finding, with both statements and where to resume; `--quiet` leaves the findings."""
+    Path("run").mkdir()
+    old(collapsed(Path("run")))
+    told = [json.loads(text) for text in watch("run", "--once", "--format", "jsonl").stdout.splitlines()]
+    assert [item["type"] for item in told] == ["state", "finding"]
+    state, finding = told
+    assert (state["spectrum"], state["step"]) == ("COLLAPSED", 1)
+    assert {key: finding[key] for key in ("rule", "level", "spectrum", "modes", "resume_from")} == {
+        "rule": "SD101",
+        "level": "warn",
+        "spectrum": "COLLAPSED",
+        "modes": "NOT KNOWN",
+        "resume_from": None,
+    }
+    quiet = watch("run", "--once", "--format", "jsonl", "-q").stdout
+    assert json.loads(quiet) == finding
+    assert watch("run", "--once", "-q").stdout.startswith("warn  SD101 spectrum collapsed: ")

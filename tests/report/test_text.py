@@ -19,17 +19,19 @@ from spectral_doctor.diagnosis.records import (
 from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import Certainty, Failure, FileState, LeftOut, SkippedLayer, SkipReason
-from spectral_doctor.report.layer_table import shortened, shortened_apart
+from spectral_doctor.report.shortening import shortened, shortened_apart
 from spectral_doctor.report.sparkline import sparkline
 from spectral_doctor.report.text import render_text
 from spectral_doctor.trajectory.records import LayerTrajectory, SpectralTrajectory
 from tests.builders import identity, layer_over_steps, plateau_spectrum, series
 from tests.diagnosis.judging import FIXED
 
+ASKED = ("inspect", "run")
+
 
 def report(trajectory: SpectralTrajectory, width: int = 80, **options: bool) -> str:
     """The text report on one series, held against the fixed reference, with nothing inferred about modes."""
-    return render_text(Inspection((told(trajectory),), (), ()), width=width, **options)
+    return render_text(Inspection((told(trajectory),), (), ()), width=width, asked=ASKED, **options)
 
 
 def told(trajectory: SpectralTrajectory) -> Diagnosis:
@@ -71,7 +73,8 @@ def test_the_report_of_a_collapse() -> None:
         "  block1.c_sc    3×27  SN      1   0.50                0.29  █▇▆▅▅  rank 3\n"
         "  head            1×9  SN    0.9                       0.00  █████  rank 1\n"
         "\n"
-        "Next: --layers  --explain  --html FILE  spectral-doctor rule SD101\n"
+        "More: --layers  --explain  --html FILE  --plot FILE\n"
+        "Next: spectral-doctor rule SD101\n"
     )
 
 
@@ -85,7 +88,8 @@ def test_a_sound_report_names_what_to_build_on() -> None:
         "  layer  matrix  norm  σ1  σk/σ1    healthy  deficit  trend  layer is\n"
         "  conv   64×576  SN     1   0.97  0.60–1.00     0.00  ██     in range\n"
         "\n"
-        "Next: --layers  --explain  --html FILE  --plot FILE\n"
+        "More: --layers  --explain  --html FILE  --plot FILE\n"
+        "Next: spectral-doctor inspect run --witness\n"
     )
 
 
@@ -181,7 +185,7 @@ def test_explain_says_what_everything_rests_on() -> None:
     lines = text[text.index("Thresholds:\n") : text.index("σk/σ1: the plateau")].splitlines()
     assert all(line.startswith(("- ", "  ")) for line in lines[1:])
     assert "Thresholds" not in short
-    assert text.endswith("Next: --html FILE  spectral-doctor rule SD101\n")
+    assert text.endswith("More: --html FILE  --plot FILE\nNext: spectral-doctor rule SD101\n")
 
 
 def test_keys_cannot_drive_the_terminal() -> None:

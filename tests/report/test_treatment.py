@@ -118,3 +118,18 @@ def test_the_count_in_the_table_is_that_of_the_compensation() -> None:
 
     matrix = torch.diag(torch.tensor([2.0, 2.0, 1.0, 0.5, 0.3, 0.2]))
     assert compensate(matrix, StaticCompensation(0.5)).raised == 1
+
+
+def test_a_long_name_is_never_cut() -> None:
+    """Whole in its line, so that a search finds it; short names leave the table at its width."""
+    name = "discriminator.stage_of_some_depth.block_with_a_long_name.convolution_number_one.parametrizations"
+    changes = tuple(LayerChange(item, Spectrum((1.0,) * 64), Spectrum((2.0,) * 64), 31) for item in (name, "c1"))
+    item = DiscriminatorChange("netD", changes, (), "")
+    text = render_changes(TreatmentResult(Path("a.pt"), None, (item,)), width=80)
+    assert any(line.startswith(f"{name} ") and line.endswith(" 2") for line in map(str.strip, text.splitlines()))
+    plateaus = {name: 1.0}
+    standing = replace(standing_at("treated", AFTER, 3, None), plateaus=plateaus)
+    outcome = TreatmentOutcome(
+        TrainingOutcome(300, Path("x")), 100, 300, "step", (standing,), (), (), {"treated": AFTER}
+    )
+    assert f"σk/σ1 {name} " in render_outcome(outcome)

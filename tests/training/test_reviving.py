@@ -36,9 +36,26 @@ def lively() -> nn.Sequential:
     torch.manual_seed(0)
     generator = mlp((5, 16, 16, 2), wrapper(False))
     with torch.no_grad():
-        generator[0].bias.fill_(0.5)
-        generator[2].bias.fill_(0.5)
+        nn.init.constant_(bias(generator[0]), 0.5)
+        nn.init.constant_(bias(generator[2]), 0.5)
     return generator
+
+
+def weight(module: nn.Module) -> Tensor:
+    """A layer's weight."""
+    return module.get_parameter("weight")
+
+
+def bias(module: nn.Module) -> Tensor:
+    """A layer's bias."""
+    return module.get_parameter("bias")
+
+
+def slope(module: nn.Module) -> Tensor:
+    """The gradient of a layer's weight."""
+    found = module.get_parameter("weight").grad
+    assert found is not None
+    return found
 
 
 def fired(generator: nn.Sequential) -> Tensor:
@@ -57,18 +74,18 @@ def test_dead_units_fire_again_and_no_sample_changes() -> None:
     other = torch.randn(99, 5, generator=torch.Generator().manual_seed(2))
     assert torch.equal(generator(other), before(other))
     alive = [index for index in range(16) if index not in (1, 4, 7)]
-    assert torch.equal(generator[2].weight[alive], before[2].weight[alive])
-    assert torch.equal(generator[4].weight[:, alive], before[4].weight[:, alive])
-    assert not torch.equal(generator[2].weight[[1, 4, 7]], before[2].weight[[1, 4, 7]])
+    assert torch.equal(weight(generator[2])[alive], weight(before[2])[alive])
+    assert torch.equal(weight(generator[4])[:, alive], weight(before[4])[:, alive])
+    assert not torch.equal(weight(generator[2])[[1, 4, 7]], weight(before[2])[[1, 4, 7]])
 
 
 def test_without_zeroes_behind_them_the_samples_would_change() -> None:
     """The negative: what reads the revived units has to forget them."""
     generator = perceptron()
-    before, read = generator(LATENTS), generator[4].weight.detach().clone()
+    before, read = generator(LATENTS), weight(generator[4]).detach().clone()
     revive(generator, LATENTS, Adam(generator.parameters()), torch.Generator().manual_seed(1))
     with torch.no_grad():
-        generator[4].weight.copy_(read)
+        weight(generator[4]).copy_(read)
     assert not torch.allclose(generator(LATENTS), before)
 
 
@@ -76,14 +93,14 @@ def test_revived_units_learn() -> None:
     """Their weights have a gradient after one step, which dead ones never have."""
     generator = perceptron()
     generator(LATENTS).square().sum().backward()
-    assert not generator[2].weight.grad[[1, 4, 7]].any()
+    assert not slope(generator[2])[[1, 4, 7]].any()
     optimizer = Adam(generator.parameters(), 1e-2)
     revive(generator, LATENTS, optimizer, torch.Generator().manual_seed(1))
     for _ in range(2):
         optimizer.zero_grad()
         generator(LATENTS).square().sum().backward()
         optimizer.step()
-    assert bool(generator[2].weight.grad[[1, 4, 7]].any(dim=1).all())
+    assert bool(slope(generator[2])[[1, 4, 7]].any(dim=1).all())
 
 
 def test_adams_moments_of_revived_weights_start_from_zero() -> None:
@@ -92,7 +109,7 @@ def test_adams_moments_of_revived_weights_start_from_zero() -> None:
     optimizer = Adam(generator.parameters(), 1e-6)
     generator(LATENTS).square().sum().backward()
     optimizer.step()
-    moment = optimizer.state[generator[4].weight]["exp_avg"]
+    moment = optimizer.state[weight(generator[4])]["exp_avg"]
     moment += 1
     before = moment.clone()
     revive(generator, LATENTS, optimizer, torch.Generator().manual_seed(1))
@@ -120,7 +137,7 @@ def test_convolutions_behind_batch_norm_are_revived() -> None:
     before = generator(LATENTS[:8])
     assert revive(generator, LATENTS, Adam(generator.parameters()), torch.Generator().manual_seed(1)) == 2
     torch.testing.assert_close(generator(LATENTS[:8]), before, rtol=1e-5, atol=1e-6)
-    assert bool((norm.bias[[0, 2]] == 0).all())
+    assert bool((bias(norm)[[0, 2]] == 0).all())
 
 
 def test_a_layer_whose_place_cannot_be_told_is_left_alone() -> None:

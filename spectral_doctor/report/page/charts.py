@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spectral_doctor.diagnosis.records import Diagnosis, LayerFinding
+from spectral_doctor.diagnosis.reference import Range
 from spectral_doctor.report.page.drawing import (
     Axis,
+    Box,
     Line,
     Rule,
+    legend,
     plot,
     step_axis,
     step_label,
@@ -34,36 +37,66 @@ def shared_axis(trajectory: SpectralTrajectory, curves: Sequence[MetricCurve]) -
 
 
 def plateau_chart(diagnosis: Diagnosis, x: Axis) -> Markup:
-    """σk/σ1 of every judged layer, the best of them in bold, the probability that modes are lost, and the onset."""
+    """σk/σ1 of every judged layer, the best of them in bold, its reference range, events, and the onset."""
     trajectory = diagnosis.trajectory
     best = [state.best_plateau for state in diagnosis.states]
     judged = [item for item in diagnosis.layers if item.state is not None]
-    chances = [state.probability for state in diagnosis.states]
-    chance = course(chances, trajectory.steps, trajectory.step_unit)
+    reference = _best_range(diagnosis)
     onset = "" if diagnosis.onset is None else f" Onset at {diagnosis.onset}."
     text = course(best, trajectory.steps, trajectory.step_unit)
     picture = plot(
-        f"Plateau of the best layer: {text}. Probability that modes are lost: {chance}.{onset}",
+        f"Plateau of the best layer: {text}.{onset}",
         "tall",
         x,
         _UNIT,
         lines=[
             *(Line(trajectory.steps, item.plateau, "each") for item in judged),
-            Line(trajectory.steps, chances, "chance"),
             Line(trajectory.steps, best, "best", dots=len(best) <= 40),
         ],
         x_ticks=step_ticks(x, trajectory.steps),
         y_ticks=_UNIT_TICKS,
         rules=_markers(diagnosis),
+        boxes=[] if reference is None else [Box("range", y=(reference.low, reference.high))],
         lost=[step for step, value in zip(trajectory.steps, best, strict=True) if value is None],
     )
-    return _figure(
-        "Plateau σk/σ1",
-        f"Bold: the best of the judged layers ({len(judged)}). Grey: each of them. Dashed: the probability "
-        "that modes are lost. "
-        f"Across: {trajectory.step_unit}.",
-        picture,
+    key = [("line", "best", "the best of the judged layers"), ("line", "each", f"each of them ({len(judged)})")]
+    if reference is not None:
+        seen = f"n = {reference.count}" if reference.count else "by random weights"
+        key.append(("box", "box range", f"healthy for such a layer, {reference.low:.2f}–{reference.high:.2f} ({seen})"))
+    if diagnosis.onset is not None:
+        key.append(("upright", "rule onset", "onset"))
+    return _figure("Plateau σk/σ1", f"Across: {trajectory.step_unit}.", picture, key)
+
+
+def probability_chart(diagnosis: Diagnosis, x: Axis) -> Markup | None:
+    """The probability that modes are lost, with where it becomes a word; None where it is nowhere known."""
+    trajectory, thresholds = diagnosis.trajectory, diagnosis.thresholds
+    chances = [state.probability for state in diagnosis.states]
+    if not any(chance is not None for chance in chances):
+        return None
+    picture = plot(
+        f"Probability that modes are lost: {course(chances, trajectory.steps, trajectory.step_unit)}.",
+        "middle",
+        x,
+        Axis(0.0, 1.0),
+        lines=[Line(trajectory.steps, chances, "chance", dots=len(chances) <= 40)],
+        x_ticks=step_ticks(x, trajectory.steps),
+        y_ticks=(
+            (0.0, "0"),
+            (thresholds.kept_below, f"{thresholds.kept_below:g}"),
+            (thresholds.lost_at, f"{thresholds.lost_at:g}"),
+            (1.0, "1"),
+        ),
+        rules=_markers(diagnosis, labelled=False),
     )
+    words = f"LOST from {thresholds.lost_at:g} on, KEPT below {thresholds.kept_below:g}, IN DOUBT between."
+    return _figure("Probability that modes are lost", words, picture, [("line", "chance", "probability")])
+
+
+def _best_range(diagnosis: Diagnosis) -> Range | None:
+    """Where the best layer of the last checkpoint would be healthy."""
+    name = diagnosis.states[-1].best_layer
+    return next((item.reference for item in diagnosis.layers if item.layer == name), None)
 
 
 def metric_chart(curve: MetricCurve, diagnosis: Diagnosis, x: Axis) -> Markup:
@@ -86,8 +119,9 @@ def metric_chart(curve: MetricCurve, diagnosis: Diagnosis, x: Axis) -> Markup:
     return _figure(curve.name, f"{sentence}. From {curve.source}.{scale}", picture)
 
 
-def spectrum_fan(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> Markup:
-    """Every relative spectrum of a layer over its index, the early ones dark and the late ones bright."""
+def spectrum_fan(finding: LayerFinding, trajectory: SpectralTrajectory) -> Markup:
+    """Every relative spectrum of a layer over its index, early ones dark, late ones bright; its range at k."""
+    layer = finding.trajectory
     rank, count = layer.identity.rank, len(layer.spectra)
     if rank == 1:
         return tag("p", "One singular value: there is no spectrum to see.", class_="muted alone")
@@ -110,6 +144,7 @@ def spectrum_fan(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> Mark
         lines=lines,
         x_ticks=[(1.0, "1"), (float(rank), str(rank))],
         y_ticks=_UNIT_TICKS,
+        boxes=_range_at_k(finding, x),
         lost=[] if lines else [(x.low + x.high) / 2],
     )
 
@@ -118,7 +153,9 @@ def plateau_course(finding: LayerFinding, diagnosis: Diagnosis) -> Markup:
     """σk/σ1 of one layer over the steps."""
     trajectory = diagnosis.trajectory
     text = f"σk/σ1: {course(finding.plateau, trajectory.steps, trajectory.step_unit)}."
-    return _small(text, "σk/σ1", finding.plateau, _UNIT, ((0.0, "0"), (1.0, "1")), diagnosis)
+    reference = None if finding.state is None else finding.reference
+    boxes = [] if reference is None else [Box("range", y=(reference.low, reference.high))]
+    return _small(text, "σk/σ1", finding.plateau, _UNIT, ((0.0, "0"), (1.0, "1")), diagnosis, boxes)
 
 
 def sigma_course(layer: LayerTrajectory, diagnosis: Diagnosis) -> Markup:
@@ -145,6 +182,7 @@ def _small(
     y: Axis,
     y_ticks: Sequence[tuple[float, str]],
     diagnosis: Diagnosis,
+    boxes: Sequence[Box] = (),
 ) -> Markup:
     steps = diagnosis.trajectory.steps
     x = step_axis(steps)
@@ -157,6 +195,7 @@ def _small(
         x_ticks=[(float(step), step_label(step)) for step in (steps[0], steps[-1])],
         y_ticks=y_ticks,
         rules=_markers(diagnosis, labelled=False),
+        boxes=boxes,
         lost=[step for step, value in zip(steps, values, strict=True) if value is None],
     )
     return tag("div", tag("p", title, class_="mini"), picture)
@@ -185,6 +224,15 @@ def _fan_words(layer: LayerTrajectory, trajectory: SpectralTrajectory) -> str:
     return " ".join(sentences)
 
 
-def _figure(title: str, caption: str, picture: Markup) -> Markup:
+def _range_at_k(finding: LayerFinding, x: Axis) -> list[Box]:
+    """A bar at index k, where healthy layers of this kind have their plateau."""
+    reference, k = finding.reference, finding.plateau_index
+    if finding.state is None or reference is None:
+        return []
+    half = (x.high - x.low) / 60
+    return [Box("range", (k - half, k + half), (reference.low, reference.high))]
+
+
+def _figure(title: str, caption: str, picture: Markup, key: Sequence[tuple[str, str, str]] = ()) -> Markup:
     head = tag("figcaption", tag("strong", title), " ", tag("span", caption, class_="muted"))
-    return tag("figure", head, picture)
+    return tag("figure", head, legend(key) if key else None, picture)

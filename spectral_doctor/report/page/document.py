@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from spectral_doctor.diagnosis.records import Diagnosis, SpectrumState
 from spectral_doctor.inspection import Inspection
@@ -16,6 +17,9 @@ from spectral_doctor.report.page.series import reason_list, series_section
 from spectral_doctor.report.problems import failures_by_reason, grouped_failures
 from spectral_doctor.trajectory.curves import MetricCurve
 from spectral_doctor.version import __version__
+
+if TYPE_CHECKING:
+    from spectral_doctor.witnessing import Testimony
 
 _WORST_FIRST = (
     SpectrumState.NON_FINITE,
@@ -33,20 +37,26 @@ _WORST_FIRST = (
 )
 
 
-def render_page(inspection: Inspection, curves: Sequence[Sequence[MetricCurve]] = ()) -> str:
+def render_page(
+    inspection: Inspection,
+    curves: Sequence[Sequence[MetricCurve]] = (),
+    testimonies: Mapping[str, Sequence[Testimony]] | None = None,
+) -> str:
     """Return the whole inspection as one HTML file, the same bytes for the same input.
 
     `curves` holds what was measured on the samples of each series, in the order of `inspection.diagnoses`
-    (`read_curves` reads it); without it no metric is shown. The page loads nothing and forbids itself to: its
+    (`read_curves` reads it); without it no metric is shown. `testimonies` holds samples of the generators, by
+    discriminator. The page loads nothing and forbids itself to: its
     content security policy lets only its own style sheet and script run, named by their hashes.
 
     Raises `ValueError` where `curves` has another length than the diagnoses.
     """
     if not curves:
         curves = [()] * len(inspection.diagnoses)
+    told = testimonies or {}
     style, script = theme_css() + _resource("page.css"), _resource("page.js")
     sections = [
-        series_section(diagnosis, metrics, f"series-{index}")
+        series_section(diagnosis, metrics, f"series-{index}", told.get(diagnosis.trajectory.discriminator, ()))
         for index, (diagnosis, metrics) in enumerate(zip(inspection.diagnoses, curves, strict=True), start=1)
     ]
     body = tag(

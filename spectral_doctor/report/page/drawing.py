@@ -54,6 +54,19 @@ class Rule:
     turn: float = 0.7
 
 
+@dataclass(frozen=True)
+class Box:
+    """A filled rectangle behind the lines, from x to x and from y to y; None is the edge of the plot.
+
+    A label stands beside it, on the side where there is more room.
+    """
+
+    class_: str
+    x: tuple[float, float] | None = None
+    y: tuple[float, float] | None = None
+    label: str = ""
+
+
 def step_axis(steps: Iterable[int]) -> Axis:
     """The axis of some steps; a single one stands in the middle."""
     known = list(steps)
@@ -114,11 +127,13 @@ def plot(
     x_ticks: Sequence[tuple[float, str]] = (),
     y_ticks: Sequence[tuple[float, str]] = (),
     rules: Sequence[Rule] = (),
+    boxes: Sequence[Box] = (),
     lost: Sequence[float] = (),
 ) -> Markup:
     """A plot as one picture with `label` as its text; `size` is its class, `lost` the x where no value exists."""
     content = joined(
         [
+            *(_box(x, y, box) for box in boxes),
             *(_y_tick(y.at(value), text) for value, text in y_ticks),
             *(_x_tick(x.at(value), text) for value, text in x_ticks),
             *(_rule(x if rule.upright else y, rule) for rule in rules),
@@ -190,6 +205,33 @@ def _rule_label(axis: Axis, rule: Rule) -> Markup:
         side = "to-left" if place > rule.turn else "to-right"
         return tag("text", rule.label, class_=f"label {rule.class_} {side}", x=_percent(place), y=y)
     return tag("text", rule.label, class_=f"label {rule.class_} left", x="-8", y=_percent(1 - place), dy=".32em")
+
+
+def _box(x: Axis, y: Axis, box: Box) -> Markup:
+    """At least a pixel in a thousand wide, so that an event between two near steps is seen."""
+    left, right = (0.0, 1.0) if box.x is None else (x.at(box.x[0]), x.at(box.x[1]))
+    low, high = (0.0, 1.0) if box.y is None else (y.at(box.y[0]), y.at(box.y[1]))
+    size = {"x": _percent(left), "y": _percent(1 - high), "width": _percent(max(right - left, 0.004))}
+    drawn = tag("rect", class_=f"box {box.class_}", height=_percent(max(high - low, 0.004)), **size)
+    if not box.label:
+        return drawn
+    after = 1 - right >= left
+    place = {"x": _percent(right if after else left), "dx": "6" if after else "-6", "y": _percent(1 - (low + high) / 2)}
+    return joined([drawn, tag("text", box.label, class_="to-right" if after else "to-left", dy=".32em", **place)])
+
+
+def legend(entries: Sequence[tuple[str, str, str]]) -> Markup:
+    """What the marks of a plot mean: pairs of a mark and words; a mark is its shape (line, box, dot) and its class."""
+    shapes = {
+        "line": lambda class_: tag("line", class_=class_, x1="0", x2="100%", y1="50%", y2="50%"),
+        "upright": lambda class_: tag("line", class_=class_, x1="50%", x2="50%", y1="0", y2="100%"),
+        "box": lambda class_: tag("rect", class_=class_, width="100%", height="100%"),
+    }
+    items = [
+        tag("li", tag("svg", shapes[shape](class_), class_="swatch", aria_hidden="true"), f" {words}")
+        for shape, class_, words in entries
+    ]
+    return tag("ul", *items, class_="key muted")
 
 
 def _percent(place: float) -> str:

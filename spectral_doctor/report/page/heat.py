@@ -46,7 +46,19 @@ def heat_map(diagnosis: Diagnosis, views: Sequence[LayerView]) -> Markup:
         tag("span", f"{caption}{_onset_words(onset)}", class_="muted"),
         class_="above",
     )
-    return joined([title, scroll_region("Heat map of the plateau", table)])
+    return joined([title, _scale(), scroll_region("Heat map of the plateau", table)])
+
+
+def _scale() -> Markup:
+    """The colours of the cells over the plateau that they stand for, with the other two kinds of cell."""
+    width = 100 / HEAT_LEVELS
+    blocks = [
+        tag("rect", class_=f"fill-{level}", x=f"{level * width:.2f}%", y="0", width=f"{width:.2f}%", height="100%")
+        for level in range(HEAT_LEVELS)
+    ]
+    bar = tag("svg", *blocks, class_="scale", role="img", aria_label="Colours from plateau 0 to plateau 1")
+    words = " 1 (whole). NaN: not finite. –: too small for a plateau."
+    return tag("p", "Scale: 0 (lost) ", bar, words, class_="muted legend heat-scale")
 
 
 def heat_level(value: float) -> int:

@@ -92,7 +92,7 @@ def layer_card(view: LayerView, diagnosis: Diagnosis) -> Markup:
         "li",
         tag("div", heading, state_sign(view.finding.state, layer_state(view.finding)), class_="card-head"),
         _facts(view),
-        spectrum_fan(view.finding.trajectory, trajectory),
+        spectrum_fan(view.finding, trajectory),
         tag("div", *small, class_="pair") if small else None,
         _numbers(view, diagnosis),
         class_="card",

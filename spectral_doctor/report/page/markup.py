@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from spectral_doctor.errors import printable
 
-_VOID = frozenset({"meta", "link", "input", "br"})
+_VOID = frozenset({"meta", "link", "input", "br", "img"})
 
 
 class Markup(str):

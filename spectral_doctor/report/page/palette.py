@@ -15,15 +15,16 @@ _LIGHT = {
     "line": "#dedbd3",
     "edge": "#85817a",
     "quiet": "#8a8f98",
-    "best": "#1a4f8b",
-    "collapsed": "#a3201a",
+    "best": "#1f2a44",
+    "collapsed": "#8c0f1d",
     "collapsed-ground": "#fceeec",
-    "declining": "#7a5200",
+    "declining": "#8f5800",
     "declining-ground": "#fbf3df",
-    "healthy": "#1b6637",
-    "healthy-ground": "#eaf5ee",
-    "unclear": "#5b3f80",
-    "unclear-ground": "#f2eef8",
+    "healthy": "#0b5fa5",
+    "healthy-ground": "#eaf2fa",
+    "unclear": "#8a1be0",
+    "unclear-ground": "#f5eefc",
+    "range": "#d3e3f2",
 }
 _DARK = {
     "ground": "#131519",
@@ -33,15 +34,16 @@ _DARK = {
     "line": "#31353e",
     "edge": "#7b818d",
     "quiet": "#767c88",
-    "best": "#7fb4f2",
-    "collapsed": "#ff9389",
+    "best": "#f0f1f4",
+    "collapsed": "#ee7363",
     "collapsed-ground": "#2b1b1c",
-    "declining": "#efbb52",
+    "declining": "#fae09a",
     "declining-ground": "#2a2314",
-    "healthy": "#84d29a",
-    "healthy-ground": "#17251c",
-    "unclear": "#c6abf0",
-    "unclear-ground": "#241f2e",
+    "healthy": "#93c2fc",
+    "healthy-ground": "#162230",
+    "unclear": "#ef4afc",
+    "unclear-ground": "#291c2e",
+    "range": "#22384f",
 }
 # The spectrum fan, early to late; and the heat map, from a plateau that is lost to one that is whole.
 _FAN = {"light": ("#2c1a5a", "#8c2981", "#d9542b", "#cf7a00"), "dark": ("#66719f", "#a266b5", "#f0775a", "#ffd873")}
@@ -69,6 +71,7 @@ def theme_css() -> str:
     levels += [
         f".heat-{index}{{background:var(--heat-{index});color:var(--heat-ink-{index})}}" for index in range(HEAT_LEVELS)
     ]
+    levels += [f".fill-{index}{{fill:var(--heat-{index})}}" for index in range(HEAT_LEVELS)]
     in_dark = f"{{color-scheme:dark;{dark}}}"
     return "\n".join(
         [

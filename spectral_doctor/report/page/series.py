@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from spectral_doctor.diagnosis.records import Diagnosis, ModesStatement
 from spectral_doctor.records import CheckpointRef
 from spectral_doctor.report.listing import recognised
-from spectral_doctor.report.page.charts import metric_chart, plateau_chart, shared_axis
+from spectral_doctor.report.page.charts import metric_chart, plateau_chart, probability_chart, shared_axis
 from spectral_doctor.report.page.heat import heat_map
 from spectral_doctor.report.page.layers import LayerView, layer_card, layer_views, state_sign
 from spectral_doctor.report.page.markup import Markup, joined, scroll_region, tag
 from spectral_doctor.report.page.palette import FAN_LEVELS
+from spectral_doctor.report.page.timeline import samples, timeline
 from spectral_doctor.report.page.wording import advice, by_reason, mark, since, span
 from spectral_doctor.trajectory.curves import MetricCurve
+
+if TYPE_CHECKING:
+    from spectral_doctor.witnessing import Testimony
 
 MOST_ON_PAPER = 40
 _SORTS = (
@@ -32,7 +37,9 @@ _STATE_WORDS = (
 )
 
 
-def series_section(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -> Markup:
+def series_section(
+    diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str, testimonies: Sequence[Testimony] = ()
+) -> Markup:
     """Everything on one discriminator; `prefix` tells its anchors from those of the others."""
     views = layer_views(diagnosis, prefix)
     return tag(
@@ -40,6 +47,7 @@ def series_section(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: 
         _statements(diagnosis, curves, prefix),
         _findings(diagnosis),
         _courses(diagnosis, curves, prefix),
+        samples(testimonies, diagnosis.trajectory.step_unit, prefix),
         _layers(diagnosis, views, prefix),
         _skipped(diagnosis),
         tag("p", tag("a", "Back to the top", href="#main"), class_="muted back"),
@@ -151,9 +159,9 @@ def _courses(diagnosis: Diagnosis, curves: Sequence[MetricCurve], prefix: str) -
     if len(diagnosis.trajectory.steps) == 1 and not curves:
         return None
     x = shared_axis(diagnosis.trajectory, curves)
-    pictures = [metric_chart(curve, diagnosis, x) for curve in curves]
+    pictures: list[Markup | None] = [metric_chart(curve, diagnosis, x) for curve in curves]
     if len(diagnosis.trajectory.steps) > 1:
-        pictures.insert(0, plateau_chart(diagnosis, x))
+        pictures = [plateau_chart(diagnosis, x), timeline(diagnosis, x), probability_chart(diagnosis, x), *pictures]
     title = tag("h3", "Over the run", id=f"{prefix}-run")
     return tag("section", title, *pictures, _checkpoints(diagnosis, curves), aria_labelledby=f"{prefix}-run")
 
@@ -237,7 +245,7 @@ def _tools(views: Sequence[LayerView], prefix: str) -> Markup:
 def _legend(diagnosis: Diagnosis) -> Markup:
     """How to read a card."""
     steps, unit = diagnosis.trajectory.steps, diagnosis.trajectory.step_unit
-    text = "Each card: the singular values σj/σ1 over their index j. "
+    text = "Each card: the singular values σj/σ1 over their index j; the light bar at k is where healthy ones lie. "
     if len(steps) == 1:
         return tag("p", text, class_="muted legend")
     width = 100 / FAN_LEVELS
@@ -246,7 +254,7 @@ def _legend(diagnosis: Diagnosis) -> Markup:
         for level in range(FAN_LEVELS)
     ]
     scale = tag("svg", *blocks, class_="scale", aria_hidden="true")
-    rest = " Below: σk/σ1 and σ1 over the steps"
+    rest = " Below: σk/σ1, with its healthy range as a band, and σ1 over the steps"
     rest += "; the dotted line marks the onset." if diagnosis.onset is not None else "."
     return tag("p", text, f"Colour: {unit} {steps[0]} ", scale, f" {steps[-1]}.", rest, class_="muted legend")
 

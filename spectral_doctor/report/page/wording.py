@@ -27,6 +27,7 @@ _MARKS: dict[State, tuple[str, str]] = {
     LayerState.FALLEN: ("collapsed", "▼"),
     LayerState.LOW: ("declining", "↓"),
     LayerState.SOUND: ("healthy", "●"),
+    LayerState.NON_FINITE: ("unclear", "✕"),
 }
 UNCLEAR = ("unclear", "?")
 NOT_JUDGED = ("not-judged", "–")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import tomllib
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spectral_doctor.diagnosis.records import Diagnosis
@@ -16,9 +18,11 @@ from spectral_doctor.diagnosis.rules import diagnose
 from spectral_doctor.inspection import Inspection
 from spectral_doctor.records import CheckpointRef, Failure, LeftOut, SeriesId, SkippedLayer, SkipReason
 from spectral_doctor.report.page import render_page
+from spectral_doctor.report.page.palette import HEAT_LEVELS
 from spectral_doctor.trajectory.curves import MetricCurve
 from tests.builders import layer_over_steps, series
 from tests.diagnosis.judging import judged
+from tests.report.test_figures import shown_at
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -32,7 +36,7 @@ HOSTILE = (
     "<!--",
     "]]>",
 )
-VOID = {"meta", "link", "input", "br"}
+VOID = {"meta", "link", "input", "br", "img"}
 
 
 class Page(HTMLParser):
@@ -197,7 +201,9 @@ def test_every_figure_has_its_text_and_every_number_a_table() -> None:
     course = "0.97 at step 0, highest 0.98 at 100, lowest 0.4 at 400, 0.4 at 400"
     assert labels[0].startswith(f"Plateau of the best layer: {course}. ")
     assert labels[0].endswith(" Onset at 300.")
-    assert labels[1] == "modes captured: 3 at step 0, highest 8 at 200, lowest 2 at 400, 2 at 400."
+    assert labels[1] == "Timeline: fell 200 to 300."
+    assert labels[2].startswith("Probability that modes are lost: ")
+    assert labels[3] == "modes captured: 3 at step 0, highest 8 at 200, lowest 2 at 400, 2 at 400."
     gap = "0.95 at step 0, highest 0.95 at 0, lowest 0.2 at 400, 0.2 at 400; not finite at 1 of 5 checkpoints"
     assert f"σk/σ1: {gap}." in labels
     silent = [item for item in page.named("svg") if item.get("role") != "img" and item.get("aria-hidden") != "true"]
@@ -230,6 +236,58 @@ def test_events_stand_beside_the_statements() -> None:
         r"Beside the statements FELL step 200–300: the spectrum fell: COLLAPSED\.", shown(page_of(collapsing()))
     )
     assert "Beside the statements" not in shown(page_of(judged(layer_over_steps("conv", [0.97, 0.96]))))
+
+
+def test_a_layers_range_is_in_its_pictures() -> None:
+    """A band of its height in the course of σk/σ1, and a bar at k in its spectra; only of a layer that is judged."""
+    text = page_of(collapsing())
+    for name, judged_layer in (("block1.c1", True), ("shortcut", False)):
+        card = text[text.index(f">{name}</h4>") :].partition("<details>")[0]
+        boxes = [
+            dict(re.findall(r'(\w+)="([^"]*)"', box)) for box in re.findall(r'<rect class="box range"[^>]*>', card)
+        ]
+        assert len(boxes) == (2 if judged_layer else 0)
+        # The fixed reference is 0.60 to 1.00, the axis 0 to 1.05.
+        assert {(item["y"], item["height"]) for item in boxes} == ({("4.76%", "38.1%")} if judged_layer else set())
+
+
+def test_probability_has_a_picture_of_its_own() -> None:
+    """With where it becomes a word; a run of which it is nowhere known has none."""
+    found = collapsing()
+    told = replace(found, states=tuple(replace(state, probability=0.3) for state in found.states))
+    assert "Probability that modes are lost: 0.3 at step 0" in page_of(told)
+    unknown = replace(found, states=tuple(replace(state, probability=None) for state in found.states))
+    assert "IN DOUBT between." not in page_of(unknown)
+    assert "LOST from 0.8 on, KEPT below 0.2, IN DOUBT between." in page_of(told)
+
+
+def test_the_heat_map_has_a_scale() -> None:
+    """One block a level, from lost to whole, with its words."""
+    page = Page(page_of(collapsing()))
+    fills = [item["class"] for item in page.named("rect") if str(item.get("class")).startswith("fill-")]
+    assert fills == [f"fill-{level}" for level in range(HEAT_LEVELS)]
+    assert "Scale: 0 (lost) 1 (whole)." in shown(page_of(collapsing()))
+
+
+@pytest.mark.parametrize("shape", [(16, 1, 8, 8), (16, 3, 80, 80), (16, 2), (16, 7)])
+def test_samples_of_the_generator_are_on_the_page(shape: tuple[int, ...]) -> None:
+    """As pictures in the file itself, or as points; at most five sheets, the first and the last among them."""
+    found = collapsing()
+    rng = np.random.default_rng(0)
+    told = [shown_at(step, rng.uniform(-1, 1, shape).astype(np.float32), 2.0) for step in range(0, 700, 100)]
+    text = render_page(Inspection((found,), (), ()), testimonies={found.trajectory.discriminator: told})
+    page = Page(text)
+    assert ("Samples of the generator" in text) is (len(shape) == 4 or shape[1] == 2)
+    pictures = list(page.named("img"))
+    assert len(pictures) == (5 if len(shape) == 4 else 0)
+    for picture in pictures:
+        source = str(picture["src"])
+        assert base64.b64decode(source.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+        assert str(picture["alt"]).startswith("16 samples of the generator at ")
+    if "Samples of the generator" in text:
+        captions = re.findall(r"step (\d+): about 7 kinds", shown(text))
+        assert captions == ["0", "200", "300", "400", "600"]
+    assert "Samples of the generator" not in page_of(found)
 
 
 def test_what_was_not_examined_is_on_the_page() -> None:

@@ -131,7 +131,7 @@ def test_it_renders_without_a_request_or_a_complaint(browser: Browser, sample: P
         box = tab.page.locator("h2").first.bounding_box()
         assert box is not None
         assert box["y"] < 200
-        assert tab.page.locator(".plot svg[role=img]").count() == 2 + 10 + 10 + 11
+        assert tab.page.locator(".plot svg[role=img]").count() == 4 + 10 + 10 + 11
         curve = tab.page.locator(".plot polyline.best").bounding_box()
         assert curve is not None
         assert curve["width"] > 900

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from itertools import combinations
 
 import pytest
 
@@ -49,6 +50,54 @@ def test_every_text_can_be_read_on_its_ground(theme: str) -> None:
     for line in (*(f"fan-{level}" for level in range(FAN_LEVELS)), "best", "edge", "quiet"):
         assert contrast(palette[line], palette["card"]) >= 3, line
     assert all(f"--{name}:{value};" in theme_css() for name, value in palette.items())
+
+
+# How the three kinds of colour blindness see linear RGB: Machado, Oliveira & Fernandes, IEEE TVCG 2009, severity 1.
+SIGHT = {
+    "full": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)),
+}
+STATES = ("collapsed", "declining", "healthy", "unclear", "muted")
+
+
+def seen(colour: str, sight: str) -> tuple[float, float, float]:
+    """A colour in CIELAB (D65) as somebody with that sight sees it."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    told = [min(max(dot(row, linear), 0.0), 1.0) for row in SIGHT[sight]]
+    to_xyz = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.072175), (0.0193339, 0.119192, 0.9503041))
+    white = (0.95047, 1.0, 1.08883)
+    shares = [dot(row, told) / most for row, most in zip(to_xyz, white, strict=True)]
+    x, y, z = (share ** (1 / 3) if share > 0.008856 else 7.787 * share + 16 / 116 for share in shares)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def dot(row: tuple[float, ...], values: list[float]) -> float:
+    """The sum of the products."""
+    return sum(one * other for one, other in zip(row, values, strict=True))
+
+
+def nearest(palette: dict[str, str]) -> float:
+    """The smallest distance (CIE 1976) between two states' colours, whoever looks at them."""
+    return min(
+        math.dist(seen(palette[first], sight), seen(palette[second], sight))
+        for first, second in combinations(STATES, 2)
+        for sight in SIGHT
+    )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nobody_mistakes_one_state_for_another(theme: str) -> None:
+    """No two states' colours come closer than 15 for any kind of sight; 2.3 is a difference that is just seen."""
+    assert nearest(colours(theme)) >= 15
+
+
+def test_red_and_green_of_one_lightness_would_be_noticed() -> None:
+    """The palette before this one: to a deuteranope collapsed and declining were one colour."""
+    before = {"collapsed": "#a3201a", "declining": "#7a5200", "healthy": "#1b6637", "unclear": "#5b3f80"}
+    assert nearest({**before, "muted": "#565c68"}) < 5
 
 
 def test_contrast_is_that_of_the_standard() -> None:
