@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from spectral_doctor.trajectory.series import layer_trajectories
 OBSERVATIONS = "observations"
 
 
-def observations_to_json(observations: Sequence[Observation]) -> list[dict[str, Any]]:
+def observations_to_json(observations: Sequence[Observation]) -> Iterator[dict[str, Any]]:
     """Every observation as plain JSON values: its spectra as a series of one checkpoint, and where they came from."""
-    return [
+    return (
         {
             "path": str(item.path),
             "signature": [list(part) for part in item.signature],
@@ -28,7 +28,7 @@ def observations_to_json(observations: Sequence[Observation]) -> list[dict[str, 
             "series": series_to_json(_as_series(item.examination)),
         }
         for item in observations
-    ]
+    )
 
 
 def read_observations(path: Path) -> tuple[Observation, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from spectral_doctor.checkpoints.writing import write_atomically
-from tests.safety.faults import build, disturbed, scenarios
+from tests.safety.faults import build, disturbed
+from tests.safety.scenarios import scenarios
 
 QUICK = ("baseline", "rows")
 
