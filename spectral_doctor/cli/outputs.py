@@ -52,7 +52,7 @@ def destinations(
         found = [Destination(item.name, item.file or output) for item in found]
     files = [item.file for item in found if item.file is not None]
     for file in files:
-        _check_writable(file, paths, baseline)
+        check_writable(file, paths, baseline)
     if len({file.resolve() for file in files}) < len(files):
         raise UsageError("--format: two formats are to be written to one file.")
     return tuple(found)
@@ -91,7 +91,8 @@ def _append_summary(text: str) -> None:
         raise UsageError(f"{SUMMARY_VARIABLE} {printable(name)}: cannot be written: {error.strerror}.") from error
 
 
-def _check_writable(file: Path, paths: Sequence[str], baseline: str | None) -> None:
+def check_writable(file: Path, paths: Sequence[str], baseline: str | None = None) -> None:
+    """Refuse a file that cannot be made, or is one that the paths stand for; raises `UsageError`."""
     if file.is_dir():
         raise UsageError(f"{printable(file)}: is a folder; name a file to write the report to.")
     if not file.parent.is_dir():
