@@ -52,7 +52,7 @@ def destinations(
         found = [Destination(item.name, item.file or output) for item in found]
     files = [item.file for item in found if item.file is not None]
     for file in files:
-        check_writable(file, paths, baseline)
+        _check_writable(file, paths, baseline)
     if len({file.resolve() for file in files}) < len(files):
         raise UsageError("--format: two formats are to be written to one file.")
     return tuple(found)
@@ -91,13 +91,17 @@ def _append_summary(text: str) -> None:
         raise UsageError(f"{SUMMARY_VARIABLE} {printable(name)}: cannot be written: {error.strerror}.") from error
 
 
-def check_writable(file: Path, paths: Sequence[str], baseline: str | None = None) -> None:
-    """Refuse a file that cannot be made, or is one that the paths stand for; raises `UsageError`."""
+def _check_writable(file: Path, paths: Sequence[str], baseline: str | None) -> None:
     if file.is_dir():
         raise UsageError(f"{printable(file)}: is a folder; name a file to write the report to.")
     if not file.parent.is_dir():
         raise UsageError(f"{printable(file)}: the folder '{printable(file.parent)}' does not exist.")
-    if file.exists() and file.resolve() in {*_read_from(paths), *([Path(baseline).resolve()] if baseline else [])}:
+    refuse_input(file, [*paths, *([baseline] if baseline and Path(baseline).is_file() else [])])
+
+
+def refuse_input(file: Path, paths: Sequence[str]) -> None:
+    """Refuse to write over a file that the paths name, or that is found below them; raises `UsageError`."""
+    if file.exists() and file.resolve() in _read_from(paths):
         raise UsageError(f"{printable(file)}: is one of the inputs, which are never overwritten.")
 
 

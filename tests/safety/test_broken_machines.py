@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.cli import app
+from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.following.follower import Follower
 from spectral_doctor.training.folder import clear_torn, saved_states
 from tests.builders import save, small_discriminator
@@ -93,3 +96,21 @@ def test_a_folder_that_vanishes_while_it_is_watched_is_survived(tmp_path: Path) 
     folder.rmdir()
     inspection = follower.inspection()
     assert "deleted" in str(inspection.diagnoses[0].trajectory.checkpoints[0])
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "error: out/a: No space left on device. Make room and run again; what was written before is"),
+        (errno.EROFS, "error: out/a: Read-only file system. Name a place that can be written to; what was written"),
+        (errno.EPIPE, ""),
+        (errno.ENOTDIR, "internal error: NotADirectoryError: "),
+    ],
+)
+def test_a_machine_that_fails_is_no_fault_of_ours(number: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence names the place and the way out; the negative: an error of another kind is said to be ours."""
+    error = OSError(number, os.strerror(number), "out/a")
+    with pytest.raises((typer.Exit, BrokenPipeError)) as caught, speaking_plainly():
+        raise error
+    assert capsys.readouterr().err.startswith(said)
+    assert isinstance(caught.value, BrokenPipeError) or caught.value.exit_code == ExitCode.UNREADABLE
