@@ -14,7 +14,7 @@ from spectral_doctor.cli import app
 from tests.safety.faults import build, disturbed
 from tests.safety.scenarios import scenarios
 
-QUICK = ("baseline", "rows")
+QUICK = ("baseline", "rows", "reference")
 
 
 @pytest.fixture(scope="module")
