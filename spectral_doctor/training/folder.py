@@ -48,10 +48,15 @@ def write_state(folder: RunFolder, step: int, content: Mapping[str, Any]) -> Pat
         write_folder_atomically(path, state_files(content))
     else:
         write_atomically(path, state_bytes(content))
+    drop_old(folder)
+    return path
+
+
+def drop_old(folder: RunFolder) -> None:
+    """Take away what retention no longer keeps, also what an earlier run was killed before it did; raises `OSError`."""
     if folder.keep:
         for old in saved_states(folder.path)[: -folder.keep]:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
-    return path
 
 
 def clear_torn(folder: Path) -> None:

@@ -114,3 +114,15 @@ def test_a_machine_that_fails_is_no_fault_of_ours(number: int, said: str, capsys
         raise error
     assert capsys.readouterr().err.startswith(said)
     assert not isinstance(caught.value, typer.Exit) or caught.value.exit_code == ExitCode.UNREADABLE
+
+
+def test_what_a_killed_run_did_not_take_away_is_taken_when_it_goes_on(tmp_path: Path) -> None:
+    """Killed between the last state and the removal of the one before, with --keep 1; the last state stays as it is."""
+    command = ["train", "ring", "-o", str(tmp_path), "--steps", "2", "--no-pictures", "--keep", "1"]
+    command += ["--set", "save_every=1", "--set", "samples=64"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    (last,) = saved_states(tmp_path)
+    content = last.read_bytes()
+    (tmp_path / "step-000001.pt").write_bytes(content)
+    assert CliRunner().invoke(app, [*command, "--resume"]).exit_code == 0
+    assert {path.name: path.read_bytes() for path in saved_states(tmp_path)} == {"step-000002.pt": content}
