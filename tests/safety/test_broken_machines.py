@@ -126,3 +126,18 @@ def test_what_a_killed_run_did_not_take_away_is_taken_when_it_goes_on(tmp_path: 
     (tmp_path / "step-000001.pt").write_bytes(content)
     assert CliRunner().invoke(app, [*command, "--resume"]).exit_code == 0
     assert {path.name: path.read_bytes() for path in saved_states(tmp_path)} == {"step-000002.pt": content}
+
+
+def test_a_run_of_folders_that_was_killed_after_its_first_state_goes_on(tmp_path: Path) -> None:
+    """The state of step 0 is there and is not written again; the end is that of a run that was never killed."""
+    command = ["train", "ring", "--steps", "2", "--no-pictures", "--folders", "--set", "save_every=2", "-o"]
+    command += [str(tmp_path / "whole"), "--set", "samples=64"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole" / "step-000000").replace(tmp_path / "killed" / "step-000000")
+    command[command.index("-o") + 1] = str(tmp_path / "killed")
+    result = CliRunner().invoke(app, [*command, "--resume"])
+    assert result.exit_code == 0, result.output
+    for name in ("generator.safetensors", "discriminator.safetensors"):
+        ends = [(tmp_path / run / "step-000002" / name).read_bytes() for run in ("whole", "killed")]
+        assert ends[0] == ends[1]
