@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sqlite3
 import struct
 import zipfile
@@ -192,3 +193,17 @@ def test_a_row_or_a_history_of_a_folder_that_no_system_can_have(good: Path, tmp_
     history["series"][0]["checkpoints"] = [f"{folder}/netD_1.pt"]
     (tmp_path / "history.json").write_text(json.dumps(history))
     said("inspect", tmp_path / "history.json", code=0)
+
+
+@pytest.mark.parametrize("time", ["NaN", "Infinity", "1e999"])
+def test_a_watched_history_whose_files_were_written_at_no_time(good: Path, tmp_path: Path, time: str) -> None:
+    """It is refused before anything is examined: it could not be written again."""
+    history, run = tmp_path / "history.json", tmp_path / "run"
+    run.mkdir()
+    (run / good.name).write_bytes(good.read_bytes())
+    watching = ("watch", run, "--once", "--no-cache", "--history", history)
+    said(*watching, code=0)
+    history.write_text(re.sub(r'"modified": [-+.e\d]+', f'"modified": {time}', history.read_text()))
+    before = history.read_bytes()
+    assert "was written at no time" in said(*watching, code=4)
+    assert history.read_bytes() == before
