@@ -17,12 +17,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-VERBS = ("inspect", "check", "rule", "watch", "cache", "merge", "reference", "fix", "train", "recipes")
+VERBS = ("inspect", "check", "rule", "watch", "cache", "merge", "reference", "fix", "train", "recipes", "reproduce")
 # What asks for a package that may be missing, the module it needs, and what the sentence then says.
 EXTRAS = (
     (["inspect", "netD_1.safetensors", "--reconstruct"], "torch", "--reconstruct needs PyTorch: pip install torch"),
     (["inspect", "netD_1.safetensors", "--witness"], "torch", "--witness needs PyTorch: pip install torch"),
     (["recipes"], "torch", "recipes needs PyTorch: pip install torch"),
+    (["reproduce", "ring", "-o", "tables"], "torch", "reproduce needs PyTorch: pip install torch"),
     (["fix", "netD_1.safetensors", "--mode", "static", "--dry-run"], "torch", "fix needs PyTorch: pip install torch"),
     (
         ["inspect", ".", "--scheduler", "tcp://127.0.0.1:1"],

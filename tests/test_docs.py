@@ -31,7 +31,8 @@ from tests.layouts import write_all
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name != "README-draft.md")
+PAGES = sorted(DOCS.rglob("*.md"))
+READ = [ROOT / "README.md", *PAGES]
 _BLOCK = re.compile(r"(?:<!-- (\w+)(?:: ([^>]*?))? -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 
 
@@ -67,7 +68,7 @@ def beside_the_runs(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return folder
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", READ, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_a_page_runs(page: Path, beside_the_runs: Path) -> None:
     """In order, in one folder, with the exit code that the page says, and with the output that it shows."""
     output = ""
@@ -95,7 +96,7 @@ def name_of_script(page: Path, block: Block) -> str:
     return named[-1] if named else "job.sh"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", READ, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_python_block_of_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the project's folder, one after the other with the same names."""
     monkeypatch.chdir(ROOT)
@@ -107,10 +108,10 @@ def test_every_python_block_of_a_page_runs(page: Path, monkeypatch: pytest.Monke
 
 def test_a_mark_says_what_is_needed() -> None:
     """No block is left out without a reason, and no other mark is used."""
-    marks = {(block.mark, bool(block.value)) for page in PAGES for block in blocks(page)}
+    marks = {(block.mark, bool(block.value)) for page in READ for block in blocks(page)}
     assert marks <= {("", False), ("needs", True), ("exit", True), ("output", False)}
-    needed = [block for page in PAGES for block in blocks(page) if block.mark == "needs"]
-    ran = [block for page in PAGES for block in blocks(page) if block.language == "console" and block.mark != "needs"]
+    needed = [block for page in READ for block in blocks(page) if block.mark == "needs"]
+    ran = [block for page in READ for block in blocks(page) if block.language == "console" and block.mark != "needs"]
     assert len(needed) < len(ran)
 
 
@@ -136,7 +137,7 @@ def test_the_reference_has_what_there_is() -> None:
         assert f"| [{rule.code}](#{rule.code.lower()}) | {rule.level.value} |" in pages["reference/rules.md"]
     for verb, names in options():
         section = pages["reference/options.md"].split(f"\n## {verb}\n")[1].split("\n## ")[0]
-        assert names <= set(re.findall(r"`(--?[a-z][a-z-]*)`", section)), verb
+        assert names <= set(re.findall(r"`(--?[a-z][a-z0-9-]*)`", section)), verb
     assert all(f"| `{name}` |" in pages["reference/formats.md"] for name in RENDERERS)
     assert all(f"\n## {name}\n" in pages["reference/recipes.md"] for name in known_recipes())
     assert all(f"| {code.value} |" in pages["reference/exit-codes.md"] for code in ExitCode)
@@ -150,7 +151,7 @@ def options() -> Iterator[tuple[str, set[str]]]:
     for verb in re.findall(r"^│ ([a-z]+) {2,}", listed, re.MULTILINE):
         text = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout
         rows = " ".join(re.findall(r"^│[ *]+(--?\w.*?) {2,}", text, re.MULTILINE))
-        yield verb, set(re.findall(r"--[a-z][a-z-]+", rows)) - {"--help"}
+        yield verb, set(re.findall(r"--[a-z][a-z0-9-]+", rows)) - {"--help"}
 
 
 def test_the_navigation_has_every_page() -> None:

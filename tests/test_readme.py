@@ -1,4 +1,4 @@
-"""README is a test: its output is the tool's output, and nothing the tool offers is missing from it."""
+"""README and the pages that grew from it are a test: their output is the tool's, and nothing it offers is missing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from spectral_doctor.cli import app
 from tests.test_architecture import LADDER
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def transcripts() -> list[tuple[str, str]]:
-    """Every command of README's console blocks with the output printed below it."""
+def page(name: str) -> str:
+    """The text of a page of the documentation."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def transcripts(text: str = README) -> list[tuple[str, str]]:
+    """Every command of a text's console blocks with the output printed below it."""
     found = []
-    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             found.append((command, output))
@@ -38,48 +44,53 @@ def test_the_first_run_prints_what_readme_says(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("verb", "heading"),
+    ("verb", "name", "heading"),
     [
-        ("inspect", "| option |"),
-        *((verb, f"| option of `{verb}` |") for verb in ("fix", "check", "watch", "train", "reproduce")),
+        ("inspect", "inspect.md", "| option |"),
+        ("fix", "fix.md", "| option of `fix` |"),
+        ("check", "guides/ci.md", "| option of `check` |"),
+        ("watch", "guides/training-guard.md", "| option of `watch` |"),
+        ("train", "laboratory.md", "| option of `train` |"),
     ],
 )
-def test_every_option_in_readme_exists_and_every_option_is_in_readme(verb: str, heading: str) -> None:
+def test_every_option_in_a_table_exists_and_every_option_is_in_one(verb: str, name: str, heading: str) -> None:
     """The option table of a verb and its `--help` name the same options."""
     result = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
-    offered = set(re.findall(r"--[a-z][a-z-]+", result.stdout)) - {"--help"}
-    table = re.search(re.escape(heading) + r".*?\n\n", README, re.DOTALL)
+    offered = set(re.findall(r"--[a-z][a-z0-9-]+", result.stdout)) - {"--help"}
+    table = re.search(re.escape(heading) + r".*?\n(\n|$)", page(name), re.DOTALL)
     assert table is not None
     rows = table.group().replace(r"\|", "/").strip().splitlines()
     first_column = " ".join(row.split("|")[1] for row in rows)
-    assert set(re.findall(r"--[a-z][a-z-]+", first_column)) == offered
+    assert set(re.findall(r"--[a-z][a-z0-9-]+", first_column)) == offered
 
 
-def test_the_check_prints_what_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_prints_what_the_guide_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """The output below the first `check` is the output, and its exit code 1."""
     monkeypatch.chdir(ROOT)
-    command, output = next(item for item in transcripts() if item[0].startswith("spectral-doctor check"))
+    text = page("guides/ci.md")
+    command = next(command for command, _ in transcripts(text) if command.startswith("spectral-doctor check"))
+    output = re.findall(r"<!-- output -->\n```text\n(.*?)```", text, re.DOTALL)[0]
     result = CliRunner().invoke(app, shlex.split(command)[1:])
     assert result.exit_code == 1
     assert result.stdout == output
 
 
-def test_the_settings_in_readme_are_read(tmp_path: Path) -> None:
+def test_the_settings_in_the_guide_are_read(tmp_path: Path) -> None:
     """Every key in the example exists."""
     from spectral_doctor.gate.checking import load_settings
 
-    (tmp_path / "pyproject.toml").write_text(re.findall(r"```toml\n(.*?)```", README, re.DOTALL)[0])
+    (tmp_path / "pyproject.toml").write_text(re.findall(r"```toml\n(.*?)```", page("guides/ci.md"), re.DOTALL)[0])
     settings = load_settings({}, {}, tmp_path)
     assert settings.paths == (str(tmp_path / "runs/my_gan"),)
     assert settings.silences("SD203", "head.weight")
 
 
-def test_the_formats_in_readme_are_those_that_there_are() -> None:
+def test_the_formats_on_the_page_are_those_that_there_are() -> None:
     """The option's row, the command line, and the renderers."""
     from spectral_doctor.cli.outputs import FORMATS
     from spectral_doctor.report.formats import RENDERERS
 
-    row = next(line for line in README.splitlines() if line.startswith("| `--format FORMAT[:FILE]`"))
+    row = next(line for line in page("inspect.md").splitlines() if line.startswith("| `--format FORMAT[:FILE]`"))
     assert tuple(re.findall(r"`(\w+)`", row)) == FORMATS == tuple(RENDERERS)
 
 
@@ -87,16 +98,19 @@ def test_every_exit_code_is_in_the_table() -> None:
     """The table and the enumeration agree."""
     from spectral_doctor.cli.boundary import ExitCode
 
-    table = re.search(r"\| exit code \|.*?\n\n", README, re.DOTALL)
+    table = re.search(r"\| exit code \|.*?\n\n", page("inspect.md"), re.DOTALL)
     assert table is not None
     rows = re.findall(r"^\| ([\d, ]+) \|", table.group(), re.MULTILINE)
     assert {int(code) for row in rows for code in row.split(",")} == set(ExitCode)
 
 
-def test_every_verb_in_readme_exists() -> None:
-    """`spectral-doctor VERB` in a code block is a verb of the tool."""
+def test_every_verb_that_is_written_exists() -> None:
+    """`spectral-doctor VERB` in a code block of README or of a page is a verb of the tool."""
     names = {"inspect", "fix", "train", "recipes", "check", "rule", "watch", "merge", "reference", "reproduce"}
-    for command, _ in transcripts():
+    texts = [README, *(path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md")))]
+    commands = [command for text in texts for command, _ in transcripts(text)]
+    assert len(commands) > 80
+    for command in commands:
         for verb in re.findall(r"^spectral-doctor ([a-z]+)", command):
             assert verb in names
 
@@ -111,14 +125,14 @@ def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert results.failed == 0
 
 
-def test_the_package_ladder_in_readme_names_every_room() -> None:
+def test_the_package_ladder_that_is_drawn_names_every_room() -> None:
     """The drawing is the ladder that the test of imports holds the package to: the same rooms, the same rungs."""
-    assert drawn_rungs(README) == [set(rooms) for rooms in LADDER]
+    assert drawn_rungs(page("how-it-is-built.md")) == [set(rooms) for rooms in LADDER]
 
 
 def drawn_rungs(text: str) -> list[set[str]]:
     """The rooms of each line of the drawing; a line that begins with `|` goes on with the rung above it."""
-    drawing = text.split("## How it is built")[1].split("```")[1]
+    drawing = text.split("# How it is built")[1].split("```text\n")[1].split("```")[0]
     rungs: list[set[str]] = []
     for line in filter(str.strip, drawing.splitlines()):
         if line.startswith("|"):
@@ -136,13 +150,13 @@ def names_in(line: str) -> set[str]:
 def test_a_room_that_is_not_drawn_is_noticed() -> None:
     """A word of a sentence is no room, and a room in the wrong line is none either."""
     drawing = "low a/    rooms below: high\n| b       beside it\n          more of b\nhigh/     above\n"
-    text = f"## How it is built\n```\n{drawing}```"
+    text = f"# How it is built\n```text\n{drawing}```"
     assert drawn_rungs(text) == [{"low", "a", "b"}, {"high"}]
 
 
-def test_the_own_gan_in_readme_trains_and_is_inspected(tmp_path: Path) -> None:
-    """The file printed under "Your own GAN" is short, runs as it stands, and its run can be inspected."""
-    section = README.split("### Your own GAN")[1]
+def test_the_own_gan_of_the_guide_trains_and_is_inspected(tmp_path: Path) -> None:
+    """The file printed under "Train it here" is short, runs as it stands, and its run can be inspected."""
+    section = page("guides/your-own-gan.md").split("## Train it here")[1]
     source = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
     assert len(source.splitlines()) < 40
     (tmp_path / "my_gan.py").write_text(source)
@@ -156,14 +170,14 @@ def test_the_own_gan_in_readme_trains_and_is_inspected(tmp_path: Path) -> None:
     assert "step 0–6" in inspected.stdout
 
 
-def test_the_loop_in_readme_runs() -> None:
+def test_the_loop_of_the_page_runs() -> None:
     """The block under "In your own loop": after its steps half of the values are σ1."""
     import torch
     from torch import nn
 
     from spectral_doctor import spectrum_of
 
-    source = re.findall(r"```python\n(.*?)```", README.split("### In your own loop")[1], re.DOTALL)[0]
+    source = re.findall(r"```python\n(.*?)```", page("fix.md").split("## In your own loop")[1], re.DOTALL)[0]
     torch.manual_seed(0)
     discriminator = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 8))
     optimizer = torch.optim.Adam(discriminator.parameters(), 0.05)

@@ -48,10 +48,10 @@ def test_a_sample_can_be_resumed_from_its_own_words(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_readme_has_the_command_that_trained_it(name: str) -> None:
+def test_the_page_has_the_command_that_trained_it(name: str) -> None:
     """Its settings and seed are those in the sample's states."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(rf"^\$ (.*train glyphs-resnet -o runs/{name} .*)$", readme, re.MULTILINE)
+    page = (ROOT / "docs" / "laboratory.md").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"^\$ (.*train glyphs-resnet -o runs/{name} .*)$", page, re.MULTILINE)
     words = shlex.split(command)
     first = states(name)[0]
     assert int(words[words.index("--seed") + 1]) == first["seed"]
@@ -94,13 +94,13 @@ def test_no_layer_of_a_sample_stands_still(name: str) -> None:
                 assert float((after["discriminator"][key] - weight).norm()) > 0.01 * float(weight.norm())
 
 
-def test_readme_has_the_modes_and_outcomes_of_the_samples() -> None:
+def test_the_page_has_the_modes_and_outcomes_of_the_samples() -> None:
     """The two tables are those of the states."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "laboratory.md").read_text(encoding="utf-8")
     for name in NAMES:
         loaded = states(name)
         steps = " | ".join(str(state["step"]) for state in loaded)
         modes = " | ".join(str(state["evaluation"]["solid_modes"]) for state in loaded)
         words = " | ".join(outcome.value for outcome in found(name))
         table = f"{steps} |\n|{'---|' * (len(loaded) + 1)}\n| solid modes of 10 | {modes} |\n| outcome | {words} |"
-        assert f"| {name}: step | {table}" in readme
+        assert f"| {name}: step | {table}" in page

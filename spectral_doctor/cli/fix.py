@@ -110,6 +110,7 @@ def _detach(paths: list[Path], output: Path | None, from_step: int | None, like:
         raise UsageError(f"--detach takes one run: its folder or one of its checkpoints; {len(paths)} paths came.")
     written, parts = detach_run(Detach(paths[0], output, from_step, like))
     typer.echo(f"written: {printable(written)} ({' and '.join(parts)}, plain)")
+    typer.echo(f"Next: {next_look(written)}")
 
 
 def _rewrite(wish: Rewrite) -> None:
@@ -123,5 +124,5 @@ def _rewrite(wish: Rewrite) -> None:
         f"{printable(result.path)}: nothing written (dry run)" if written is None else f"written: {printable(written)}"
     )
     typer.echo(told)
-    if written is not None:
-        typer.echo(f"Next: {next_look(written)}")
+    # Before a file is treated its samples are worth a look: a collapsed spectrum alone is no reason.
+    typer.echo(f"Next: {next_look(written or result.path)}{'' if written else ' --witness'}")

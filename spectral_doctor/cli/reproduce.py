@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,4 +97,8 @@ def _written(table: Table, runs: Sequence[Run], output: Path) -> str:
     }
     for file, content in contents.items():
         write_table_file(output / file, content)
-    return f"{render_table(table, summaries)}\nWritten to {printable(output)}: {', '.join(contents)}"
+    lines = [render_table(table, summaries), f"Written to {printable(output)}: {', '.join(contents)}"]
+    lacking = next((name for name, found in tables.items() if not found), "")
+    if lacking:
+        lines.append(f"Next: spectral-doctor reproduce {lacking} -o {shlex.quote(printable(output))}")
+    return "\n".join(lines)

@@ -89,9 +89,9 @@ class Thresholds:
     """Where a number becomes a word, and which layers are judged.
 
     `lost_at` and `kept_below` are probabilities that modes are lost; what they cost in false alarms is measured by
-    `python tests/benchmarks/modes_accuracy.py` and stands in README. `declining_from` is a depth (see `depth`): 0 is
-    the low end of the reference. The plateau statistic of a layer is σ_k/σ_1 with k = max(2, min(5, ⌈5r/8⌉)):
-    the fifth value from rank 8 on.
+    `python tests/benchmarks/modes_accuracy.py` and stands in docs/accuracy.md. `declining_from` is a depth (see
+    `depth`): 0 is the low end of the reference. The plateau statistic of a layer is σ_k/σ_1 with
+    k = max(2, min(5, ⌈5r/8⌉)): the fifth value from rank 8 on.
     """
 
     lost_at: float = 0.8

@@ -1,4 +1,4 @@
-"""What a checkpoint's samples come to, and a whole run: the one rule that corpus, benchmarks and README use.
+"""What a checkpoint's samples come to, and a whole run: the one rule that corpus, benchmarks and documentation use.
 
 Three shares are read from an `Evaluation`: *modes*, the solid modes over what an even sampler would have; *quality*,
 the share of samples of high quality over that of real data; *coverage*, the share of modes that hold a fifth of their

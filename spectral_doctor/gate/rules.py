@@ -77,8 +77,9 @@ _ALL = (
         "modes lost",
         Level.FAIL,
         False,
-        "The probability that modes are lost is 0.8 or more, by the evidence that the message names. README says how "
-        "often that was right. It is an inference about samples: the spectrum itself is SD101.",
+        "The probability that modes are lost is 0.8 or more, by the evidence that the message names. "
+        "docs/accuracy.md says how often that was right. It is an inference about samples: the spectrum itself is "
+        "SD101.",
         "Look at samples. Go back to the checkpoint that the message names. --witness asks the generator as well, "
         "which tells much more.",
     ),

@@ -41,7 +41,7 @@ def draw_spectra(axes: Axes, finding: LayerFinding, steps: Sequence[int], title:
     axes.set_title(f"{sign} {literally(title)}", fontsize=7.5, color=color)
     axes.set_ylim(0, 1.05)
     axes.set_xlim(0.5, layer.identity.rank + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     axes.tick_params(labelsize=6)
     if any(spectrum is None for spectrum in layer.spectra):
         axes.text(0.5, 0.5, "NaN/Inf", transform=axes.transAxes, ha="center", color=ink("collapsed"), fontsize=8)

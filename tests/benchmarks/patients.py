@@ -4,7 +4,8 @@
 
 A patient is a recipe that `spectral-doctor recipes` lists under patients; each run is what `spectral-doctor train
 NAME --seed S` makes. A run is written as one JSON when it is whole, so the command can be stopped and called again;
-`--pack FILE` writes all of them into one file, and `--table FILE` prints README's table from it and trains nothing.
+`--pack FILE` writes all of them into one file, and `--table FILE` prints the table of docs/laboratory.md from it and
+trains nothing.
 The last line is one JSON object: the table's figures by patient.
 """
 
@@ -135,7 +136,7 @@ def show(name: str, figures: Mapping[str, Any]) -> None:
 
 
 def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """README's table: a row a patient, medians over the seeds at the best checkpoint and at the last."""
+    """The table of the page: a row a patient, medians over the seeds at the best checkpoint and at the last."""
     rows = [
         "| patient | what makes it ill | learnt | lost modes | spectra fell | solid modes | quality | plateau |",
         "|---|---|---|---|---|---|---|---|",
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/patients"))
     parser.add_argument("--pack", type=Path, help="write all runs into one JSON file")
-    parser.add_argument("--table", type=Path, help="print README's table from a packed file")
+    parser.add_argument("--table", type=Path, help="print the table of docs/laboratory.md from a packed file")
     arguments = parser.parse_args()
     if arguments.table:
         summaries = json.loads(arguments.table.read_text())["summary"]

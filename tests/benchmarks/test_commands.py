@@ -1,4 +1,4 @@
-"""Every benchmark starts as README names it: from the project's folder, as a script."""
+"""Every benchmark starts as the documentation names it: from the project's folder, as a script."""
 
 from __future__ import annotations
 

@@ -42,12 +42,12 @@ def test_the_corpus_is_large_and_holds_the_disease(found: list[JudgedRun]) -> No
     assert {one for run in found for one in run.outcomes} == set(Outcome)
 
 
-def test_readme_has_the_table_of_outcomes_and_the_changes_of_label(found: list[JudgedRun]) -> None:
+def test_the_page_has_the_table_of_outcomes_and_the_changes_of_label(found: list[JudgedRun]) -> None:
     """As `outcomes.py` prints them."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "\n".join(table(found)) in readme
-    assert f"{changes(found, EVALUATED_FROM):.1%} from a quarter of a run on" in readme.replace("\n", " ")
-    assert f"{changes(found, 0.0):.1%} over all of it" in readme.replace("\n", " ")
+    page = (ROOT / "docs" / "laboratory.md").read_text(encoding="utf-8")
+    assert "\n".join(table(found)) in page
+    assert f"{changes(found, EVALUATED_FROM):.1%} from a quarter of a run on" in page.replace("\n", " ")
+    assert f"{changes(found, 0.0):.1%} over all of it" in page.replace("\n", " ")
 
 
 def test_the_file_is_small() -> None:

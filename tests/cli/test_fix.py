@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,7 @@ def test_a_dry_run_says_what_would_be_raised(run: Path) -> None:
     assert result.exit_code == 0
     assert "7 of 16" in result.stdout
     assert "nothing written (dry run)" in result.stdout
+    assert re.fullmatch(r"Next: spectral-doctor inspect \S+\.pt --witness", result.stdout.splitlines()[-1])
     assert sorted(run.iterdir()) == before
 
 
@@ -254,7 +256,7 @@ def test_the_discriminators_optimizer_can_be_set_back(tmp_path: Path, steps_are_
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--mode", "best"], "--mode best: expected one of 'static', 'dynamic', 'veegan'."),
+        (["--mode", "best"], "--mode best: expected one of 'static', 'dynamic', 'veegan', 'restart', 'trial'."),
         (["--mode", "static"], "-o OUT: say where the treated checkpoint or run is to be written, or add --dry-run."),
         (["--mode", "static", "--scale", "2", "-o", "x"], "--scale 2: expected one of 'hold', 'one', 'free'."),
         (["--mode", "static", "--fraction", "3", "-o", "x"], "--fraction 3: expected between 0 and 1."),

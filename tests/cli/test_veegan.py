@@ -162,7 +162,9 @@ def test_detached_the_run_goes_on_as_a_plain_gan(attached: Path, tmp_path: Path)
     result = invoke("fix", attached, "--detach", "-o", tmp_path / "plain")
     assert result.exit_code == 0, result.output
     written = tmp_path / "plain" / "step-000040.pt"
-    assert f"written: {written} (generator and discriminator, without VEEGAN)" in result.stdout
+    assert result.stdout == (
+        f"written: {written} (generator and discriminator, plain)\nNext: spectral-doctor inspect {written}\n"
+    )
     plain, source = load(written), load(attached / "step-000040.pt")
     assert plain["method"] is None
     assert plain.keys() == source.keys()
@@ -237,7 +239,7 @@ def test_a_strangers_run_gets_veegan_and_gives_its_layout_back(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "--mode: say how to treat it; expected one of 'static', 'dynamic', 'veegan'."),
+        ([], "--mode: say how to treat it; expected one of 'static', 'dynamic', 'veegan', 'restart', 'trial'."),
         (["--mode", "static", "--with", "dynamic", "-o", "x"], "--with: goes with --mode veegan."),
         (["--mode", "static", "--veegan", "weight=2", "-o", "x"], "--veegan: goes with --mode veegan."),
         (["--mode", "veegan", "--with", "some", "-o", "x"], "--with some: expected one of 'static', 'dynamic'."),
@@ -247,7 +249,7 @@ def test_a_strangers_run_gets_veegan_and_gives_its_layout_back(tmp_path: Path) -
             "--mode veegan: trains; it has no form that rewrites weights alone.",
         ),
         (["--detach"], "-o OUT: say where the plain networks are to be written."),
-        (["--detach", "-o", "x"], "trained without VEEGAN, so there is nothing to detach."),
+        (["--detach", "-o", "x"], "trained without VEEGAN and never restarted, so there is nothing to detach."),
         (["--detach", "-o", "x", "--from", "7"], "--from 7: no checkpoint of that step; there are '0', '10', '20'."),
     ],
 )

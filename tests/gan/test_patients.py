@@ -134,9 +134,9 @@ def test_what_is_said_of_a_patient_was_measured(name: str) -> None:
     assert fell >= 0.8 * figures["seeds"] if patient.spectra_fall else fell <= 0.2 * figures["seeds"]
 
 
-def test_readme_has_the_table_of_what_was_measured() -> None:
-    """The summaries are those of the runs, and README's table is theirs, in the order of the patients."""
+def test_the_page_has_the_table_of_what_was_measured() -> None:
+    """The summaries are those of the runs, and the page's table is theirs, in the order of the patients."""
     results = json.loads(RESULTS.read_text())
     found = {name: summary([run for run in results["runs"] if run["patient"] == name]) for name in PATIENTS}
     assert results["summary"] == found
-    assert table(found) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table(found) in (ROOT / "docs" / "laboratory.md").read_text(encoding="utf-8")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from spectral_doctor.errors import UsageError
 from spectral_doctor.gate.rules import RULES, Level, matching, rule_named
+from tests.test_docs import generated
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 NUMBERS = (*range(101, 108), 111, 112, *range(201, 206), 301, 302, 303)
 CODES = ", ".join(f"'SD{number}'" for number in NUMBERS)
 
@@ -46,9 +45,10 @@ def test_every_rule_explains_itself(code: str) -> None:
     assert rule.remedy.endswith(".")
 
 
-def test_every_rule_is_in_readme_with_its_level() -> None:
+def test_every_rule_is_on_the_page_of_rules_with_its_level() -> None:
     """The table and the registry agree."""
-    rows = re.findall(r"^\| (SD\d{3}) \| (\w+) \| ([^|]+) \|", README, re.MULTILINE)
+    page = generated().pages()["reference/rules.md"]
+    rows = re.findall(r"^\| \[(SD\d{3})\]\(#sd\d{3}\) \| (\w+) \| ([^|]+) \|", page, re.MULTILINE)
     assert [(code, level, title.strip()) for code, level, title in rows] == [
         (rule.code, rule.level.value, rule.title) for rule in RULES.values()
     ]

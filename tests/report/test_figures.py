@@ -68,6 +68,15 @@ def test_every_axis_is_labelled() -> None:
     assert [axes.get_xlabel() for axes in axes_of(figure)].count("step") == 1
 
 
+@pytest.mark.parametrize("rank", [1, 2, 12])
+def test_an_index_is_a_whole_number(rank: int) -> None:
+    """Also where a layer has one value only."""
+    (panel,) = panels(draw([judged(layer_over_steps("conv", [0.9, 0.9], rank=rank))]))
+    shown = [tick for tick in panel.get_xticks() if 0.5 <= tick <= rank + 0.5]
+    assert shown
+    assert all(tick == round(tick) for tick in shown)
+
+
 def test_probability_and_plateau_have_axes_of_their_own() -> None:
     """Neither is read off the scale of the other; without a probability there is no second row."""
     found = judged(layer_over_steps("conv", [0.97, 0.4]))

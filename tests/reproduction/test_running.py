@@ -160,6 +160,17 @@ def test_nothing_on_file_and_nothing_trained_is_said(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (3, "")
 
 
+def test_the_next_table_is_named_until_there_are_all(tmp_path: Path) -> None:
+    """The first that the folder lacks, as a whole command."""
+    stored = Path(__file__).parents[1] / "benchmarks" / "results" / "reproduce" / "ring.json"
+    (tmp_path / "my tables").mkdir()
+    (tmp_path / "my tables" / "ring.json").write_bytes(stored.read_bytes())
+    result = CliRunner().invoke(app, ["reproduce", "ring", "--seeds", "0", "-o", str(tmp_path / "my tables")])
+    assert result.exit_code == 0, result.output
+    last = result.stdout.splitlines()[-1]
+    assert last == f"Next: spectral-doctor reproduce grid -o '{tmp_path / 'my tables'}'"
+
+
 def test_an_arm_brings_the_one_that_it_resumes() -> None:
     """Alone it could not be trained."""
     names = [arm.name for arm in chosen_arms(TABLES["sr-gan"], ["64-8 SN, then static"])]

@@ -135,7 +135,7 @@ def _footer(diagnoses: Sequence[Diagnosis]) -> Markup:
     thresholds = dict.fromkeys(item.thresholds for item in diagnoses)
     parts = []
     for item in thresholds:
-        parts.append(tag("h2", "Thresholds (what they cost in false alarms is measured in README)"))
+        parts.append(tag("h2", "Thresholds (what they cost in false alarms is measured in docs/accuracy.md)"))
         parts.append(tag("ul", *(tag("li", sentence) for sentence in item.sentences())))
     about = (
         "The state of a spectrum is a fact about weights. Lost modes are a fact about samples, and inferred here from "
