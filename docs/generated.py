@@ -9,19 +9,21 @@ from enum import EnumMeta
 from pathlib import Path
 from typing import Any
 
-PICTURES = ("collapsed.png", "collapsed-page.png")
 _ROOT = Path(__file__).parent.parent
+PICTURES = (
+    *(_ROOT / "sample_checkpoints" / name for name in ("collapsed.png", "collapsed-page.png")),
+    *sorted((_ROOT / "tests" / "benchmarks" / "results" / "reproduce").glob("*.png")),
+)
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """The hook of mkdocs: add every generated page, and the pictures that lie beside the samples."""
+    """The hook of mkdocs: add every generated page, and the pictures of the samples and of the papers' tables."""
     from mkdocs.structure.files import File
 
     for path, content in pages().items():
         files.append(File.generated(config, path, content=content))
-    for name in PICTURES:
-        picture = (_ROOT / "sample_checkpoints" / name).read_bytes()
-        files.append(File.generated(config, f"pictures/{name}", content=picture))
+    for picture in PICTURES:
+        files.append(File.generated(config, f"pictures/{picture.name}", content=picture.read_bytes()))
     return files
 
 

@@ -1,4 +1,4 @@
-"""The committed tables: trained as the tables stand now, and README's figures are theirs."""
+"""The committed tables: trained as the tables stand now, and the page's figures are theirs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spectral_doctor.reproduction.summary import summaries_of
 from spectral_doctor.reproduction.tables import TABLES
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "reproduce"
 COMMITTED = sorted(path.stem for path in RESULTS.glob("*.json"))
 
@@ -36,17 +36,19 @@ def test_no_committed_run_is_stale(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMITTED)
-def test_readme_has_the_committed_table(name: str) -> None:
-    """To the letter, in README and in the committed page."""
+def test_the_page_has_the_committed_table(name: str) -> None:
+    """To the letter, with its picture; and so has the table's own file."""
     summaries = summaries_of(TABLES[name], list(saved_runs(TABLES[name], RESULTS).values()))
     assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == render_page(TABLES[name], summaries)
-    assert render_table(TABLES[name], summaries) in README
+    assert render_table(TABLES[name], summaries) in PAGE
+    assert f"(pictures/{name}.png)" in PAGE
+    assert (RESULTS / f"{name}.png").is_file()
 
 
-def test_readme_has_the_findings_of_all_tables() -> None:
+def test_the_page_has_the_findings_of_all_tables() -> None:
     """The verdicts are computed from all committed runs; from fewer they would be others."""
     tables = {name: list(saved_runs(TABLES[name], RESULTS).values()) for name in COMMITTED}
-    page = render_findings(findings_of(tables))
-    assert page in README
-    assert (RESULTS / "what-we-found.md").read_text(encoding="utf-8") == page
-    assert render_findings(findings_of({})) not in README
+    found = render_findings(findings_of(tables))
+    assert found in PAGE
+    assert (RESULTS / "what-we-found.md").read_text(encoding="utf-8") == found
+    assert render_findings(findings_of({})) not in PAGE
