@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def try_treatments(wish: Resume, given: Options, share: float, workers: int | None) -> int:
-    """Give every arm a part of the steps, take the best and `plain` to the end, and report both; the exit code."""
+    """Give every arm a part of the steps, take the finalists and `plain` to the end, report the best; the exit code."""
     from spectral_doctor.report.trial import arm_line, render_trial
     from spectral_doctor.training.world import joined_world
     from spectral_doctor.treatment.arms import ARMS, PLAIN, Pharmacy, checked_arms
     from spectral_doctor.treatment.resuming import plan_resume
-    from spectral_doctor.treatment.trial import TrialWish, ranked, try_arms
+    from spectral_doctor.treatment.trial import TrialWish, finalists, ranked, try_arms
 
     if not 0 < share <= 1:
         raise UsageError(f"--share {share:g}: expected above 0 and at most 1.")
@@ -38,20 +38,20 @@ def try_treatments(wish: Resume, given: Options, share: float, workers: int | No
     if signal:
         typer.echo("stopped by a signal; what was trained is saved, go on with --resume.", err=True)
         return 128 + signal
-    best = ranked(results)[0]
-    finishing = [best.arm] if best.arm == PLAIN or not wish.control else [best.arm, PLAIN]
+    chosen = finalists(results)
+    finishing = list(dict.fromkeys((*chosen, PLAIN))) if wish.control else list(chosen)
     with joined_world(wish.device) as world:
         for arm in finishing:
             one = trial.one(arm)
-            code = go_on(one, plan, one.prescription, one.output, world, told=arm == best.arm)
+            code = go_on(one, plan, one.prescription, one.output, world, told=arm in chosen)
             if code:
                 return code
     finished = _finished(trial, plan, finishing)
-    kept = ranked(list(finished))[0]
-    _keep(trial, results, finished, best.arm, kept.arm)
-    typer.echo(render_trial(results, finished, best.arm, kept.arm))
-    control = None if best.arm == PLAIN or not wish.control else trial.folder(PLAIN)
-    report(trial.one(best.arm), plan, trial.one(best.arm).prescription, (trial.folder(best.arm), control), wish.output)
+    kept = ranked(finished)[0].arm
+    _keep(trial, results, finished, chosen, kept)
+    typer.echo(render_trial(results, finished, chosen, kept))
+    control = trial.folder(PLAIN) if wish.control and kept != PLAIN else None
+    report(trial.one(kept), plan, trial.one(kept).prescription, (trial.folder(kept), control), wish.output)
     return 0
 
 
@@ -63,7 +63,11 @@ def _finished(trial: TrialWish, plan: ResumePlan, arms: list[str]) -> tuple[ArmR
 
 
 def _keep(
-    trial: TrialWish, results: tuple[ArmResult, ...], finished: tuple[ArmResult, ...], best: str, kept: str
+    trial: TrialWish,
+    results: tuple[ArmResult, ...],
+    finished: tuple[ArmResult, ...],
+    chosen: tuple[str, ...],
+    kept: str,
 ) -> None:
     """Write the trial's numbers and its picture beside the arms' folders."""
     from spectral_doctor.checkpoints.writing import write_atomically
@@ -71,7 +75,7 @@ def _keep(
     from spectral_doctor.report.trial import draw_trial, trial_content
 
     output = trial.resume.output
-    text = json.dumps(trial_content(results, finished, best, kept), indent=1) + "\n"
+    text = json.dumps(trial_content(results, finished, chosen, kept), indent=1) + "\n"
     try:
         write_atomically(output / "trial.json", text.encode())
         write_atomically(output / "trial.png", render_figure(draw_trial(results, finished), "png"))

@@ -26,7 +26,7 @@ def arm_line(result: ArmResult) -> str:
 
 
 def render_trial(
-    results: Sequence[ArmResult], finished: Sequence[ArmResult], best: str, kept: str, *, width: int = 100
+    results: Sequence[ArmResult], finished: Sequence[ArmResult], chosen: Sequence[str], kept: str, *, width: int = 100
 ) -> str:
     """All arms at the end of the trial, then those that were taken to the end, and which run to keep."""
     console = Console(file=StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
@@ -40,16 +40,21 @@ def render_trial(
             table.add_row(row.arm + (f" ({row.fault})" if row.fault else ""), str(row.step), *(cells[n] for n in names))
         console.print(table)
     known = bool(results) and results[0].measured.truth_is_known
-    by = "solid modes, then the score" if known else "the score: real data covered, less the energy distance"
-    console.print(f"Best by {by}: {best}. Keep: {kept}.")
+    score = "the score: real data covered, less the energy distance"
+    by = "solid modes, then the score" if known else score
+    also = f" Best by {score}: {chosen[1]}." if len(chosen) > 1 else ""
+    console.print(f"Best by {by}: {chosen[0]}.{also} Keep: {kept}.")
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
-def trial_content(results: Sequence[ArmResult], finished: Sequence[ArmResult], best: str, kept: str) -> dict[str, Any]:
+def trial_content(
+    results: Sequence[ArmResult], finished: Sequence[ArmResult], chosen: Sequence[str], kept: str
+) -> dict[str, Any]:
     """A trial as plain values, for a JSON file."""
     return {
-        "best": best,
+        "best": chosen[0],
+        "best_by_score": chosen[-1],
         "keep": kept,
         "arms": [_row(item) for item in results],
         "finished": [_row(item) for item in finished],

@@ -126,6 +126,17 @@ def ranked(results: Sequence[ArmResult]) -> tuple[ArmResult, ...]:
     return tuple(order)
 
 
+def finalists(results: Sequence[ArmResult]) -> tuple[str, ...]:
+    """The arms that are taken to the end: the best one, and where it is another, the best by the score alone.
+
+    Half-way, solid modes do not tell which arm will have most: they count what is precise already, and a restart covers
+    the data first and becomes precise while its rates fall. The score counts what is covered.
+    """
+    best = ranked(results)[0]
+    covering = max(results, key=lambda item: (not item.fault, item.measured.score.value, item is best))
+    return tuple(dict.fromkeys((best.arm, covering.arm)))
+
+
 def _one_by_one(wish: TrialWish, plan: ResumePlan, until: int) -> dict[str, _Ended]:
     ended: dict[str, _Ended] = {}
     for arm in wish.arms:

@@ -5,10 +5,11 @@
     python tests/benchmarks/trial.py --table tests/benchmarks/results/trial.json
 
 Every patient (`spectral_doctor/gan/patients.py`) is trained for every seed, and `fix --mode trial` goes on from its
-last, ill checkpoint: every arm for half of the steps, the best by solid modes and `plain` to the end, of which the
-better one is kept. Healthy is the most solid modes that the same run had at a checkpoint; a patient-seed is recovered
-when the kept run ends with at least nine tenths of them. Which arm the score without truth would have chosen is noted
-as well, and whether that arm has nine tenths of the best arm's solid modes where the choice is made.
+last, ill checkpoint: every arm for half of the steps, then the best by solid modes, the best by the score without
+truth and `plain` to the end, of which the best is kept. Healthy is the most solid modes that the same run had at a
+checkpoint; a patient-seed is recovered when the kept run ends with at least nine tenths of them. Which arm the score
+without truth would have chosen is noted as well, and whether that arm has nine tenths of the best arm's solid modes
+where the choice is made.
 
 One JSON line a patient and seed goes to the output, and what is there already is not run again; an interrupted trial
 goes on where it was. `--share I/N` takes every N-th job, so that several can run side by side. The last line printed
@@ -38,7 +39,7 @@ from spectral_doctor.training.state import TrainingState
 from spectral_doctor.treatment.arms import ARMS, PLAIN, checked_arms
 from spectral_doctor.treatment.records import UNTREATED, Dose, Resume
 from spectral_doctor.treatment.resuming import plan_resume
-from spectral_doctor.treatment.trial import ArmResult, TrialWish, measured_arm, ranked, run_arm, try_arms
+from spectral_doctor.treatment.trial import ArmResult, TrialWish, finalists, measured_arm, ranked, run_arm, try_arms
 
 Row = dict[str, Any]
 RING = tuple(name for name in PATIENTS if name.startswith("ring"))
@@ -66,13 +67,12 @@ def tried(patient: str, seed: int, steps: int, arms: Sequence[str], folder: Path
     trial = TrialWish(wish, checked_arms(arms))
     plan = plan_resume(wish.paths, Dose("dynamic"), from_step=last)
     results, _ = try_arms(trial, plan)
-    best = ranked(results)[0].arm
+    chosen = finalists(results)
     ends: dict[str, ArmResult] = {}
-    for arm in dict.fromkeys((best, PLAIN)):
+    for arm in dict.fromkeys((*chosen, PLAIN)):
         _, fault = run_arm(trial, plan, arm, last + steps)
         ends[arm] = measured_arm(trial, plan, arm, fault, at=last + steps)
     kept = ranked(list(ends.values()))[0].arm
-    by_score = max(results, key=lambda item: (not item.fault, item.measured.score.value)).arm
     return {
         "patient": patient,
         "seed": seed,
@@ -80,8 +80,8 @@ def tried(patient: str, seed: int, steps: int, arms: Sequence[str], folder: Path
         "healthy": max(solid),
         "ill": solid[-1],
         "arms": {item.arm: _numbers(item) for item in results},
-        "best": best,
-        "best_by_score": by_score,
+        "best": chosen[0],
+        "best_by_score": chosen[-1],
         "ends": {arm: _numbers(item) for arm, item in ends.items()},
         "kept": kept,
         "still": plan.still,

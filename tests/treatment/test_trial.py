@@ -13,7 +13,7 @@ from spectral_doctor.training.records import RestartPlan
 from spectral_doctor.treatment.arms import PLAIN, checked_arms, prescribed
 from spectral_doctor.treatment.records import UNTREATED, Regimen
 from spectral_doctor.treatment.scoring import Measured, Score
-from spectral_doctor.treatment.trial import ArmResult, ranked
+from spectral_doctor.treatment.trial import ArmResult, finalists, ranked
 
 WIDE, NARROW = Score(0.8, 0.9, 0.1, 0.0, 0.01), Score(0.1, 0.2, 0.6, -1.0, 0.5)
 
@@ -54,6 +54,23 @@ def test_plain_wins_a_draw_and_a_diverged_arm_comes_last() -> None:
     drawn = [result(arm, measured(4, WIDE)) for arm in ("calm", "veegan", PLAIN)]
     assert order(*drawn) == [PLAIN, "calm", "veegan"]
     assert order(result("calm", measured(8, WIDE), "a loss is not finite"), drawn[1]) == ["veegan", "calm"]
+
+
+def test_what_covers_more_goes_to_the_end_beside_what_has_more_modes() -> None:
+    """A restart half-way: no mode solid yet, all of the data covered. One that is both best goes alone."""
+    precise, covering = result("veegan", measured(3, NARROW)), result("restart", measured(0, WIDE))
+    plain = result(PLAIN, measured(3, Score()))
+    assert finalists([plain, precise, covering]) == ("veegan", "restart")
+    assert finalists([plain, result("veegan", measured(3, WIDE)), covering]) == ("veegan",)
+    assert finalists([plain, result("restart", measured(4, WIDE)), precise]) == ("restart",)
+
+
+def test_no_finalist_has_diverged_and_without_truth_there_is_one() -> None:
+    """Neither a good score nor many modes help an arm whose loss was not finite; the score alone has one first."""
+    plain = result(PLAIN, measured(2, NARROW))
+    assert finalists([plain, result("restart", measured(8, WIDE), "a loss is not finite")]) == (PLAIN,)
+    unknown = [result(PLAIN, measured(None, NARROW)), result("restart", measured(None, WIDE))]
+    assert finalists(unknown) == ("restart",)
 
 
 def test_arms_by_name() -> None:
