@@ -13,6 +13,7 @@ _ROOT = Path(__file__).parent.parent
 PICTURES = (
     *(_ROOT / "sample_checkpoints" / name for name in ("collapsed.png", "collapsed-page.png")),
     _ROOT / "tests" / "benchmarks" / "reconstruction.png",
+    *sorted((_ROOT / "tests" / "benchmarks" / "results" / "reproduce").glob("*.png")),
 )
 
 

@@ -69,11 +69,18 @@ def _more_modes(runs: Sequence[Run], better: str = "VEEGAN", worse: str = "plain
     one, other = _of(runs, better), _of(runs, worse)
     if not (one and other):
         return None
-    figures = [
-        (mean(run.last.modes for run in arm), 100 * mean(run.last.quality for run in arm)) for arm in (one, other)
-    ]
-    words = " against ".join(f"{modes:.1f} modes at {quality:.1f} %" for modes, quality in figures)
-    return words, figures[0][0] > figures[1][0]
+    return f"{_figures(one)} against {_figures(other)}", _modes(one) > _modes(other)
+
+
+def _figures(runs: Sequence[Run]) -> str:
+    """Modes captured, solid ones and quality, in means over so many runs."""
+    solid, quality = mean(run.last.solid for run in runs), 100 * mean(run.last.quality for run in runs)
+    counted = f"{len(runs)} run" + "s" * (len(runs) > 1)
+    return f"{_modes(runs):.1f} modes ({solid:.1f} solid) at {quality:.1f} % in {counted}"
+
+
+def _modes(runs: Sequence[Run]) -> float:
+    return mean(run.last.modes for run in runs)
 
 
 def _level(modes: float, quality: float) -> Callable[[Sequence[Run]], tuple[str, bool] | None]:
@@ -83,8 +90,8 @@ def _level(modes: float, quality: float) -> Callable[[Sequence[Run]], tuple[str,
         ours = _of(runs, "VEEGAN")
         if not ours:
             return None
-        found = mean(run.last.modes for run in ours), 100 * mean(run.last.quality for run in ours)
-        return f"{found[0]:.1f} modes at {found[1]:.1f} %", found[0] >= modes and found[1] >= quality
+        reached = _modes(ours) >= modes and 100 * mean(run.last.quality for run in ours) >= quality
+        return _figures(ours), reached
 
     return tried
 

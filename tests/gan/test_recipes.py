@@ -167,6 +167,21 @@ def test_true_samples_of_the_embedded_mixture_are_of_high_quality() -> None:
     assert evaluate_mixture(samples, mixture.means, narrow).high_quality_fraction == 0.0
 
 
+def test_data_in_subspaces_is_drawn_from_a_set_that_is_always_the_same() -> None:
+    """Of high quality and of all modes; the same draws again from a recipe built anew, others from another seed."""
+    settings = RECIPES["synthetic-1200d"].settings
+    small = embedded_mixture(dimensions=60, subspace=35)
+    one, again = (MixtureRecipe(settings, small) for _ in range(2))
+    drawn = one.real(400, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn, again.real(400, torch.Generator().manual_seed(0)))
+    assert not torch.equal(drawn, one.real(400, torch.Generator().manual_seed(1)))
+    measured = evaluate_mixture(drawn, small.means, small.quality_radius)
+    assert measured.high_quality_fraction is not None
+    assert measured.high_quality_fraction > 0.98
+    assert measured.solid_modes == 10
+    assert 9_000 < len(one.real(60_000, torch.Generator().manual_seed(2)).unique(dim=0)) <= 10_000
+
+
 def test_a_mixture_draws_in_all_its_dimensions() -> None:
     """Without bases too: the covariance around one mean is σ² in every direction."""
     samples = Mixture(torch.zeros(1, 5), 0.5).sample(20_000, torch.Generator().manual_seed(0))

@@ -37,16 +37,18 @@ def test_no_committed_run_is_stale(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMITTED)
 def test_the_page_has_the_committed_table(name: str) -> None:
-    """To the letter, on the page and in the committed file."""
+    """To the letter, with its picture; and so has the table's own file."""
     summaries = summaries_of(TABLES[name], list(saved_runs(TABLES[name], RESULTS).values()))
     assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == render_page(TABLES[name], summaries)
     assert render_table(TABLES[name], summaries) in PAGE
+    assert f"(pictures/{name}.png)" in PAGE
+    assert (RESULTS / f"{name}.png").is_file()
 
 
 def test_the_page_has_the_findings_of_all_tables() -> None:
     """The verdicts are computed from all committed runs; from fewer they would be others."""
     tables = {name: list(saved_runs(TABLES[name], RESULTS).values()) for name in COMMITTED}
-    page = render_findings(findings_of(tables))
-    assert page in PAGE
-    assert (RESULTS / "what-we-found.md").read_text(encoding="utf-8") == page
+    found = render_findings(findings_of(tables))
+    assert found in PAGE
+    assert (RESULTS / "what-we-found.md").read_text(encoding="utf-8") == found
     assert render_findings(findings_of({})) not in PAGE
