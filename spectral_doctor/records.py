@@ -206,7 +206,8 @@ class LayerIdentity:
 class Spectrum:
     """The singular values of one weight matrix, descending: σ_1 ≥ … ≥ σ_r, r = min(n_out, n_in).
 
-    A zero matrix has σ_1 = 0; its relative spectrum and all its statistics are then 0.
+    A zero matrix has σ_1 = 0; its relative spectrum and all its statistics are then 0. What is kept beside the values
+    are single numbers: a series of many checkpoints, as `watch` holds it, is no larger than its singular values.
     """
 
     values: tuple[float, ...]
@@ -226,7 +227,7 @@ class Spectrum:
         """σ_1, the spectral norm."""
         return self.values[0]
 
-    @cached_property
+    @property
     def relative(self) -> tuple[float, ...]:
         """The relative spectrum σ_j/σ_1, the same for a raw and a spectrally normalised weight."""
         largest = self.sigma_max
@@ -236,25 +237,26 @@ class Spectrum:
 
     def ratio(self, j: int) -> float:
         """σ_j/σ_1 with j counted from 1; where the matrix has fewer than j values, that of its last."""
-        return self.relative[min(j, self.size) - 1]
+        return self.values[min(j, self.size) - 1] / self.sigma_max if self.sigma_max else 0.0
 
-    @property
+    @cached_property
     def plateau_width(self) -> float:
         """The share of singular values above 0.9·σ_1 (papers.md A6: healthy ≥ 0.067, collapsed ≤ 1/r)."""
         return sum(value > PLATEAU_LEVEL for value in self.relative) / self.size
 
-    @property
+    @cached_property
     def stable_rank(self) -> float:
         """‖W‖_F²/σ_1² = Σ_j (σ_j/σ_1)², between 1 and r (Sanyal, Torr & Dokania, ICLR 2020)."""
         return math.fsum(value * value for value in self.relative)
 
-    @property
+    @cached_property
     def effective_rank(self) -> float:
         """exp H(p), p_j = σ_j/Σσ, H the entropy in nats; between 1 and r (Roy & Vetterli 2007)."""
-        total = math.fsum(self.relative)
+        relative = self.relative
+        total = math.fsum(relative)
         if total == 0.0:
             return 0.0
-        shares = (value / total for value in self.relative if value > 0.0)
+        shares = (value / total for value in relative if value > 0.0)
         return math.exp(-math.fsum(share * math.log(share) for share in shares))
 
 

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import EnumMeta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,10 @@ def members(public: type[Any]) -> Iterator[str]:
     for name, item in sorted(vars(public).items()):
         if name.startswith("_"):
             continue
-        if isinstance(item, property):
-            assert item.fget is not None
-            yield f"{name} -> {inspect.signature(item.fget).return_annotation}"
+        if isinstance(item, property | cached_property):
+            getter = item.fget if isinstance(item, property) else item.func
+            assert getter is not None
+            yield f"{name} -> {inspect.signature(getter).return_annotation}"
         elif isinstance(item, classmethod | staticmethod):
             yield f"{name}{signature(item.__func__)}"
         elif inspect.isfunction(item):

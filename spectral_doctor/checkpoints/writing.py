@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file, flush to disk, rename over it, and flush the folder.
+def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write beside the file, flush to disk, rename over it, and flush the folder; what is large comes in pieces.
 
     Raises `OSError`; the temporary file is then gone and an older file at `path` is as it was.
     """
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
     except BaseException:
         discard(Path(temporary))
         raise

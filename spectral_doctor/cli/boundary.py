@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import traceback
@@ -28,6 +29,17 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+# What a machine that fails says, and the way out. Whatever was written before is whole.
+_MACHINE = {
+    errno.ENOSPC: "Make room and run again; what was written before is whole.",
+    errno.EDQUOT: "Make room and run again; what was written before is whole.",
+    errno.EROFS: "Name a place that can be written to; what was written before is whole.",
+    errno.EACCES: "Name a place that can be written to; what was written before is whole.",
+    errno.EIO: "The disk fails; what was written before is whole.",
+    errno.EMFILE: "Close other files, or raise the limit of open ones (ulimit -n), and run again.",
+}
+
+
 @contextmanager
 def speaking_plainly(torch_for: str = "") -> Iterator[None]:
     """Turn every error of the block into one message on stderr and its exit code.
@@ -50,15 +62,29 @@ def speaking_plainly(torch_for: str = "") -> Iterator[None]:
         raise typer.Exit(ExitCode.UNREADABLE) from None
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
-    except Exception as error:
-        if os.environ.get("SPECTRAL_DOCTOR_DEBUG"):
-            traceback.print_exc()
-        typer.echo(
-            f"internal error: {type(error).__name__}: {printable(error)}. This is a fault of spectral-doctor; "
-            "run again with SPECTRAL_DOCTOR_DEBUG=1 and report what it prints.",
-            err=True,
-        )
+    except OSError as error:
+        if error.errno not in _MACHINE:
+            _say_fault(error)
+        else:
+            typer.echo(f"error: {_where(error)}{error.strerror}. {_MACHINE[error.errno]}", err=True)
         raise typer.Exit(ExitCode.UNREADABLE) from None
+    except Exception as error:
+        _say_fault(error)
+        raise typer.Exit(ExitCode.UNREADABLE) from None
+
+
+def _say_fault(error: Exception) -> None:
+    if os.environ.get("SPECTRAL_DOCTOR_DEBUG"):
+        traceback.print_exc()
+    typer.echo(
+        f"internal error: {type(error).__name__}: {printable(error)}. This is a fault of spectral-doctor; "
+        "run again with SPECTRAL_DOCTOR_DEBUG=1 and report what it prints.",
+        err=True,
+    )
+
+
+def _where(error: OSError) -> str:
+    return f"{printable(error.filename)}: " if error.filename else ""
 
 
 def next_look(place: Path) -> str:

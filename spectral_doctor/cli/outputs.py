@@ -96,7 +96,12 @@ def _check_writable(file: Path, paths: Sequence[str], baseline: str | None) -> N
         raise UsageError(f"{printable(file)}: is a folder; name a file to write the report to.")
     if not file.parent.is_dir():
         raise UsageError(f"{printable(file)}: the folder '{printable(file.parent)}' does not exist.")
-    if file.exists() and file.resolve() in {*_read_from(paths), *([Path(baseline).resolve()] if baseline else [])}:
+    refuse_input(file, [*paths, *([baseline] if baseline and Path(baseline).is_file() else [])])
+
+
+def refuse_input(file: Path, paths: Sequence[str]) -> None:
+    """Refuse to write over a file that the paths name, or that is found below them; raises `UsageError`."""
+    if file.exists() and file.resolve() in _read_from(paths):
         raise UsageError(f"{printable(file)}: is one of the inputs, which are never overwritten.")
 
 

@@ -43,9 +43,11 @@ def reference(
 
 def _build(paths: list[str], output: Path) -> None:
     from spectral_doctor.checkpoints.writing import write_atomically
+    from spectral_doctor.cli.outputs import refuse_input
     from spectral_doctor.diagnosis.reference import FEWEST_OWN, built, healthy_samples, reference_document
     from spectral_doctor.inspection import inspect_paths
 
+    refuse_input(output, paths)
     diagnoses = inspect_paths(paths).diagnoses
     samples = [sample for item in diagnoses for sample in healthy_samples(item.trajectory)]
     made = built(samples, fewest_layers=FEWEST_OWN, fewest_sources=1)

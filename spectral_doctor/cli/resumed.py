@@ -109,7 +109,10 @@ def _pictures(outcome: TreatmentOutcome, treated: Path, output: Path) -> str:
         replace(item, trajectory=replace(item.trajectory, series=SeriesId(f"{item.trajectory.series}, {name}")))
         for name, item in outcome.diagnoses.items()
     ]
-    write_atomically(spectra, render_figure(draw(series), "png"))
+    try:
+        write_atomically(spectra, render_figure(draw(series), "png"))
+    except OSError as error:
+        raise OutputNotWritable(spectra, error) from error
     samples = sorted((treated / "samples").glob("step-*.png"))
     named = [spectra, *({samples[0], samples[-1]} if samples else ())]
     return "Pictures: " + ", ".join(printable(path) for path in sorted(named)) + "."

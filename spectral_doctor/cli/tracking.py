@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from spectral_doctor.errors import UsageError, listed, printable
 
@@ -23,7 +25,29 @@ def trackers(names: Sequence[str], folder: Path) -> list[Tracker]:
             raise UsageError(
                 f"--tracker {printable(name)}: expected one of {listed(known)}, or your own as FILE.PY:FUNCTION."
             )
-    return [known[name](folder) if name in known else own_tracker(name) for name in names]
+    chosen = [(name, known[name](folder) if name in known else own_tracker(name)) for name in names]
+    return [forgiven(f"--tracker {printable(name)}", tracker) for name, tracker in chosen]
+
+
+def forgiven(name: str, tracker: Tracker) -> Tracker:
+    """A tracker that is said to fail the first time it does and is not asked again: no run ends for its numbers."""
+    failed = False
+
+    def track(step: int, values: Mapping[str, float]) -> None:
+        nonlocal failed
+        if failed:
+            return
+        try:
+            tracker(step, values)
+        except Exception as error:
+            failed = True
+            typer.echo(
+                f"{name}: {type(error).__name__}: {printable(error)} at step {step}; it gets no more numbers, the run "
+                "goes on.",
+                err=True,
+            )
+
+    return track
 
 
 def own_tracker(name: str) -> Tracker:

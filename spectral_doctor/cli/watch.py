@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -185,11 +184,11 @@ def _write_history(history: Path, follower: Follower, inspection: Inspection) ->
     """What `inspect` reads, and beside it what the next watch goes on from."""
     from spectral_doctor.checkpoints.writing import write_atomically
     from spectral_doctor.following.memory import OBSERVATIONS, observations_to_json
-    from spectral_doctor.report.document import inspection_document
+    from spectral_doctor.report.document import inspection_document, json_pieces
 
     document = {**inspection_document(inspection), OBSERVATIONS: observations_to_json(follower.observations)}
     try:
-        write_atomically(history, (json.dumps(document, allow_nan=False) + "\n").encode())
+        write_atomically(history, map(str.encode, json_pieces(document)))
     except OSError as error:
         raise UsageError(f"--history {printable(history)}: cannot be written: {error.strerror}.") from error
 

@@ -118,9 +118,9 @@ def two_step_index(spectrum: Spectrum) -> int:
     At least three, and a quarter of all, lie above 0.98·σ_1, and the next is below three quarters of the last of
     them. Trained plateaus fall off gently, the published ones by a hundredth from one value to the next.
     """
-    relative = spectrum.relative
-    if spectrum.size < 4 or relative[2] < FLAT:
+    if spectrum.size < 4 or spectrum.ratio(3) < FLAT:
         return 0
+    relative = spectrum.relative
     # It descends, so the flat part's end is found by halving.
     flat = bisect_right(relative, -FLAT, key=neg)
     if flat < spectrum.size / 4 or flat == spectrum.size:

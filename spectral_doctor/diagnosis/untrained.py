@@ -42,7 +42,7 @@ def is_untrained(layers: Sequence[tuple[LayerIdentity, Spectrum]]) -> bool:
 def _is_random(identity: LayerIdentity, spectrum: Spectrum) -> bool:
     if spectrum.sigma_max == 0.0:
         return False
-    if spectrum.size > 1 and spectrum.relative[-1] >= _ORTHOGONAL:
+    if spectrum.size > 1 and spectrum.ratio(spectrum.size) >= _ORTHOGONAL:
         return True
     return _has_initial_size(identity, spectrum) and (
         spectrum.size < _SMALLEST_RANK or _has_the_shape(spectrum, identity)
@@ -51,8 +51,9 @@ def _is_random(identity: LayerIdentity, spectrum: Spectrum) -> bool:
 
 def _has_the_shape(spectrum: Spectrum, identity: LayerIdentity) -> bool:
     expected = [expected_ratio(*identity.matrix_shape, k) for k in range(1, spectrum.size + 1)]
-    scale = _dot(spectrum.relative, expected) / _dot(expected, expected)
-    away = math.fsum((value / scale - law) ** 2 for value, law in zip(spectrum.relative, expected, strict=True))
+    relative = spectrum.relative
+    scale = _dot(relative, expected) / _dot(expected, expected)
+    away = math.fsum((value / scale - law) ** 2 for value, law in zip(relative, expected, strict=True))
     rows, columns = sorted(identity.matrix_shape)
     most: float = (_SHAPE + _SQUARE * math.sqrt(rows / columns)) * spectrum.size**_POWER
     return math.sqrt(away / spectrum.size) <= most

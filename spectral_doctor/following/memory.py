@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from spectral_doctor.trajectory.series import layer_trajectories
 OBSERVATIONS = "observations"
 
 
-def observations_to_json(observations: Sequence[Observation]) -> list[dict[str, Any]]:
+def observations_to_json(observations: Sequence[Observation]) -> Iterator[dict[str, Any]]:
     """Every observation as plain JSON values: its spectra as a series of one checkpoint, and where they came from."""
-    return [
+    return (
         {
             "path": str(item.path),
             "signature": [list(part) for part in item.signature],
@@ -28,7 +29,7 @@ def observations_to_json(observations: Sequence[Observation]) -> list[dict[str, 
             "series": series_to_json(_as_series(item.examination)),
         }
         for item in observations
-    ]
+    )
 
 
 def read_observations(path: Path) -> tuple[Observation, ...]:
@@ -64,6 +65,9 @@ def _as_series(examination: Examination) -> SpectralTrajectory:
 def _observation(entry: Mapping[str, Any]) -> Observation:
     path = Path(entry["path"])
     series = series_from_json(entry["series"], f"the observation of {path}")
+    modified = float(entry["modified"])
+    if not isfinite(modified):
+        raise ValueError(f"the observation of {path} was written at no time: {modified}")
     clues = tuple(
         StepClue(str(source), unit_from_json(unit, str(path)), int(value))
         for source, unit, value in entry["step_clues"]
@@ -76,7 +80,7 @@ def _observation(entry: Mapping[str, Any]) -> Observation:
         certainty=series.certainty,
         why=series.why,
         ref=CheckpointRef(path),
-        modified=float(entry["modified"]),
+        modified=modified,
         step_clues=clues,
         layers=tuple(
             LayerSpectrum(layer.identity, layer.spectra[0], layer.non_finite[0], layer.clipped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,31 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
         "left_out": [asdict(item) for item in inspection.left_out],
         "failures": list(map(str, inspection.failures)),
     }
+
+
+def json_pieces(value: Any) -> Iterator[str]:
+    """JSON text piece by piece, so that a long history is never in memory as text; an iterator is written as a list.
+
+    A piece is a value without containers in it, such as the singular values of one layer at one checkpoint.
+    """
+    if isinstance(value, dict):
+        yield "{"
+        for number, (key, inner) in enumerate(value.items()):
+            yield f"{', ' if number else ''}{json.dumps(str(key))}: "
+            yield from json_pieces(inner)
+        yield "}"
+    elif isinstance(value, Iterator) or (isinstance(value, list | tuple) and any(map(_is_container, value))):
+        yield "["
+        for number, inner in enumerate(value):
+            yield ", " if number else ""
+            yield from json_pieces(inner)
+        yield "]"
+    else:
+        yield json.dumps(value, allow_nan=False)
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, dict | list | tuple | Iterator)
 
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -85,5 +110,5 @@ def _layer(finding: LayerFinding) -> dict[str, Any]:
         "stable_rank": [None if item is None else item.stable_rank for item in spectra],
         "effective_rank": [None if item is None else item.effective_rank for item in spectra],
         "deficit": [layer.deficit(index) for index in range(len(spectra))],
-        "envelope": list(layer.envelopes[-1]),
+        "envelope": list(layer.envelope),
     }

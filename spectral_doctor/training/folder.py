@@ -45,13 +45,25 @@ def write_state(folder: RunFolder, step: int, content: Mapping[str, Any]) -> Pat
     """
     path = folder.checkpoint(step)
     if folder.as_folders:
-        write_folder_atomically(path, state_files(content))
+        files = state_files(content)
+        # A run that goes on from step 0 has that state already, and a folder is not renamed over another.
+        if not _holds(path, files):
+            write_folder_atomically(path, files)
     else:
         write_atomically(path, state_bytes(content))
+    drop_old(folder)
+    return path
+
+
+def _holds(path: Path, files: Mapping[str, bytes]) -> bool:
+    return all((path / name).is_file() and (path / name).read_bytes() == held for name, held in files.items())
+
+
+def drop_old(folder: RunFolder) -> None:
+    """Take away what retention no longer keeps, also what an earlier run was killed before it did; raises `OSError`."""
     if folder.keep:
         for old in saved_states(folder.path)[: -folder.keep]:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
-    return path
 
 
 def clear_torn(folder: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from spectral_doctor.gan.networks import evaluating, parameters_are_finite
 from spectral_doctor.signals import received_signals
-from spectral_doctor.training.folder import RunFolder, write_state
+from spectral_doctor.training.folder import RunFolder, drop_old, write_state
 from spectral_doctor.training.randomness import untouched_randomness
 from spectral_doctor.training.records import Saved, Snapshot, StepLosses, TrainingOutcome
 from spectral_doctor.training.state import TrainingState, is_finite
@@ -74,6 +74,8 @@ def train(
     last = folder.checkpoint(state.step)
     if state.step == 0 or save_first:
         last = _save(state, folder, None, on_save, world)
+    elif world.leads:
+        drop_old(folder)
     with received_signals() as received:
         while state.step < end:
             losses = update(state, world)

@@ -55,9 +55,17 @@ def read_curves(trajectory: SpectralTrajectory, ours: bool = True) -> tuple[Metr
     folders = list(dict.fromkeys(path.parent for path in checkpoints))
     curves = list(_own_curves(trajectory.steps, checkpoints)) if ours else []
     for folder in folders:
-        for path in sorted(folder.glob("metric-*.jsonl")):
+        for path in _metrics_in(folder):
             curves += _stylegan_curves(path, dict(zip(map(_stem, checkpoints), trajectory.steps, strict=True)))
     return tuple(curves)
+
+
+def _metrics_in(folder: Path) -> list[Path]:
+    """Its `metric-*.jsonl`; none of a folder that rows name and no system can have."""
+    try:
+        return sorted(folder.glob("metric-*.jsonl"))
+    except (OSError, ValueError):
+        return []
 
 
 def _own_curves(steps: Sequence[int], checkpoints: Sequence[Path]) -> Iterable[MetricCurve]:

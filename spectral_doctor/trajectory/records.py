@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,7 +57,7 @@ class LayerTrajectory:
         """The share of weights at the largest size at the last checkpoint; 0 where it was not measured."""
         return self.at_bound[-1] if self.at_bound else 0.0
 
-    @cached_property
+    @property
     def envelopes(self) -> tuple[tuple[float, ...], ...]:
         """γ_j(T) = max over t ≤ T of σ_j(t)/σ_1(t), for every T: what the layer has been at its best.
 
@@ -64,6 +65,11 @@ class LayerTrajectory:
         whose weight is not finite add nothing.
         """
         return tuple(self._running_envelope())
+
+    @property
+    def envelope(self) -> tuple[float, ...]:
+        """γ_j at the last checkpoint."""
+        return deque(self._running_envelope(), maxlen=1)[0]
 
     @cached_property
     def sums(self) -> tuple[tuple[float, float] | None, ...]:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.safety.faults import build, disturbed, scenarios
+from tests.safety.faults import build, disturbed
+from tests.safety.scenarios import scenarios
 
 
 def main() -> None:

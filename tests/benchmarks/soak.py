@@ -4,7 +4,9 @@
 
 A run trains and saves without end, keeping its last checkpoints; `watch` follows it with a history. Every few seconds
 the watcher's resident memory and its open files are noted (Linux). The first fifth is warming up; of the rest the line
-of least squares tells how much memory grows by the checkpoint. The last line is one JSON object.
+of least squares tells how much memory grows by the checkpoint, as the series of spectra does. For the last tenth the
+training has ended and the watcher looks on: what grows there grows without end. Minutes in which all of it is stopped
+do not count. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -34,33 +36,38 @@ class Look:
     examined: int
 
 
-def look(process: subprocess.Popen[bytes], start: float, history: Path) -> Look:
-    """The watcher now."""
+def look(process: subprocess.Popen[bytes], seconds: float, said: Path) -> Look:
+    """The watcher now; it says a line of JSON for every checkpoint."""
     folder = Path(f"/proc/{process.pid}")
     pages = int((folder / "statm").read_text().split()[1])
-    examined = len(json.loads(history.read_text())["observations"]) if history.exists() else 0
-    return Look(time.monotonic() - start, pages * 4096 / 2**20, len(list((folder / "fd").iterdir())), examined)
+    examined = said.read_bytes().count(b'"type": "state"')
+    return Look(seconds, pages * 4096 / 2**20, len(list((folder / "fd").iterdir())), examined)
 
 
 def soak(folder: Path, minutes: float, recipe: str) -> tuple[list[Look], int]:
     """Train and watch for so long; the looks at the watcher, and its exit code."""
-    run, history = folder / "run", folder / "history.json"
+    run, said = folder / "run", folder / "said.jsonl"
     run.mkdir()
     base = [sys.executable, "-m", "spectral_doctor"]
     train = [*base, "train", recipe, "-o", str(run), "--steps", "100000000", "--keep", "5", "--no-pictures"]
     train += ["--set", "save_every=50", "--set", "samples=200"]
-    watch = [*base, "watch", str(run), "--interval", "1", "--no-cache", "--history", str(history)]
+    watch = [*base, "watch", str(run), "--interval", "1", "--no-cache", "--format", "jsonl"]
+    watch += ["--history", str(folder / "history.json")]
     silent = subprocess.DEVNULL
     looks: list[Look] = []
-    start = time.monotonic()
+    idle = False
     trainer = subprocess.Popen(train, cwd=ROOT, stdout=silent, stderr=silent)
-    watcher = subprocess.Popen(watch, cwd=ROOT, stdout=silent, stderr=silent)
+    with said.open("wb") as output:
+        watcher = subprocess.Popen(watch, cwd=ROOT, stdout=output, stderr=silent)
     try:
-        while time.monotonic() - start < 60 * minutes and watcher.poll() is None and trainer.poll() is None:
+        while PAUSE * len(looks) < 60 * minutes and watcher.poll() is None and (idle or trainer.poll() is None):
             time.sleep(PAUSE)
-            looks.append(look(watcher, start, history))
+            looks.append(look(watcher, PAUSE * (1 + len(looks)), said))
             if len(looks) % 30 == 0:
                 print(looks[-1], flush=True)
+            if not idle and PAUSE * len(looks) >= 54 * minutes:
+                idle = True
+                trainer.terminate()
     finally:
         trainer.terminate()
         watcher.terminate()
@@ -76,7 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         looks, code = soak(Path(name), arguments.minutes, arguments.recipe)
-    settled = looks[len(looks) // 5 :]
+    settled, idle = looks[len(looks) // 5 : len(looks) * 9 // 10], looks[len(looks) * 37 // 40 :]
     examined = np.array([item.examined for item in settled], dtype=np.float64)
     memory = np.array([item.megabytes for item in settled])
     slope = float(np.polyfit(examined, memory, 1)[0]) if np.ptp(examined) else 0.0
@@ -86,7 +93,8 @@ def main() -> None:
         "megabytes_first": round(float(memory[0]), 1),
         "megabytes_last": round(float(memory[-1]), 1),
         "kilobytes_per_checkpoint": round(1024 * slope, 1),
-        "handles": [min(item.handles for item in settled), max(item.handles for item in settled)],
+        "megabytes_idle": [round(item.megabytes, 2) for item in (idle[0], idle[-1])],
+        "handles": [min(item.handles for item in settled + idle), max(item.handles for item in settled + idle)],
         "exit_code": code,
     }
     print(json.dumps(figures))

@@ -87,6 +87,19 @@ def test_a_file_there_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> No
     assert Reference.read(path) == Reference.shipped()
 
 
+def test_no_checkpoint_that_it_is_built_from_is_written_over(tmp_path: Path) -> None:
+    """Named itself or found in a folder; the negative: a name beside them is written."""
+    for path in HEALTHY.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    patient = max(path for path in tmp_path.iterdir() if path.suffix != ".json")
+    content = patient.read_bytes()
+    for words in ([tmp_path], [patient]):
+        result = run("build", *words, "-o", patient)
+        assert (result.exit_code, patient.read_bytes()) == (2, content)
+        assert "is one of the inputs, which are never overwritten." in " ".join(result.output.split())
+    assert run("build", tmp_path, "-o", tmp_path / "reference.json").exit_code == 0
+
+
 @pytest.mark.parametrize("words", [["build"], ["build", str(HEALTHY)], ["list"], [str(HEALTHY), "-o", "x.json"]])
 def test_other_words_are_refused(words: list[str]) -> None:
     """With what was expected; nothing is written."""

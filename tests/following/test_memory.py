@@ -11,6 +11,7 @@ import pytest
 from spectral_doctor.errors import UnreadableCheckpoint
 from spectral_doctor.following.follower import Follower
 from spectral_doctor.following.memory import observations_to_json, read_observations
+from spectral_doctor.report.document import inspection_document, json_pieces
 from spectral_doctor.trajectory.history import HISTORY_VERSION
 from tests.following.test_follower import Clock, moved, put
 
@@ -41,7 +42,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     folder.mkdir()
     follower = seen(folder)
     assert len(follower.observations) == 3
-    path = written(tmp_path / "history.json", observations_to_json(follower.observations))
+    path = written(tmp_path / "history.json", list(observations_to_json(follower.observations)))
     assert list(read_observations(path)) == follower.observations
 
 
@@ -55,7 +56,7 @@ def test_a_clipped_layer_stays_clipped(tmp_path: Path) -> None:
     follower.look()
     shares = [layer.at_bound for item in follower.observations for layer in item.examination.layers]
     assert min(shares) > 0.5
-    path = written(tmp_path / "history.json", observations_to_json(follower.observations))
+    path = written(tmp_path / "history.json", list(observations_to_json(follower.observations)))
     later = Follower(folder, clock=clock, observations=read_observations(path))
     assert [layer.at_bound for item in later.observations for layer in item.examination.layers] == shares
     assert later.inspection().diagnoses == follower.inspection().diagnoses
@@ -66,7 +67,7 @@ def test_memories_of_the_first_edition_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     follower = seen(folder)
-    entries = observations_to_json(follower.observations)
+    entries = list(observations_to_json(follower.observations))
     for entry in entries:
         entry |= {"run_folder": str(folder), "run_name": "latest"}
         series = entry["series"]
@@ -84,7 +85,7 @@ def test_a_later_follower_goes_on_and_reads_nothing_again(tmp_path: Path) -> Non
     folder = tmp_path / "run"
     folder.mkdir()
     first = seen(folder)
-    path = written(tmp_path / "history.json", observations_to_json(first.observations))
+    path = written(tmp_path / "history.json", list(observations_to_json(first.observations)))
     clock = Clock()
     later = Follower(folder, clock=clock, observations=read_observations(path))
     assert later.look().examined == ()
@@ -122,3 +123,30 @@ def test_another_schema_is_not_read(tmp_path: Path) -> None:
         read_observations(path)
     with pytest.raises(UnreadableCheckpoint, match="cannot be read: No such file or directory"):
         read_observations(tmp_path / "no.json")
+
+
+def test_a_series_is_kept_in_little_more_than_its_values(tmp_path: Path) -> None:
+    """What a diagnosis measures stays as single numbers beside the singular values, not as copies of them.
+
+    A watcher follows a run for days. The negative: one kept copy of every spectrum would be found here.
+    """
+    follower = seen(tmp_path)
+    spectra = [layer.spectrum for item in follower.observations for layer in item.examination.layers if layer.spectrum]
+    assert spectra
+    follower.inspection()
+    inspection_document(follower.inspection())
+    held = [value for spectrum in spectra for name, value in vars(spectrum).items() if name != "values"]
+    assert held
+    assert not [value for value in held if not isinstance(value, float)]
+
+
+def test_a_history_is_written_piece_by_piece(tmp_path: Path) -> None:
+    """The pieces together are what `json` writes; none is longer than the values of one layer at one checkpoint."""
+    follower = seen(tmp_path)
+    inspection = follower.inspection()
+    document = {**inspection_document(inspection), "observations": list(observations_to_json(follower.observations))}
+    pieces = list(json_pieces({**document, "observations": iter(document["observations"])}))
+    assert "".join(pieces) == json.dumps(document, allow_nan=False)
+    values = [values for item in document["series"] for layer in item["layers"] for values in layer["singular_values"]]
+    longest = max(len(json.dumps(item)) for item in values)
+    assert longest <= max(map(len, pieces)) <= max(longest, 1000)

@@ -14,31 +14,17 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.safety.scenarios import Scenario, scenarios, small_tables
 
 ROOT = Path(__file__).parent.parent.parent
 COUNT, DIE, FULL, READ_ONLY = range(4)
 WAYS = {"dies": DIE, "disk full": FULL, "read-only": READ_ONLY}
 CODES = (0, 1, 2, 3, 4)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A verb that writes below `out`: the command, what is there before, and what makes two results the same.
-
-    `again` is the command that goes on after a disturbance, where it is another one. With `says` the report counts.
-    """
-
-    command: Sequence[str]
-    before: Callable[[Path], None]
-    again: Callable[[Path], Sequence[str]] | None = None
-    alike: Callable[[Path], object] = lambda path: path.read_bytes()
-    environment: dict[str, str] = field(default_factory=dict)
-    says: bool = False
-    appends: bool = False
 
 
 @dataclass
@@ -75,7 +61,8 @@ class Stage:
     """One scenario in a folder: run it, count it, disturb it."""
 
     def __init__(self, name: str, folder: Path, every: int) -> None:
-        self.scenario, self.folder, self.every = scenarios()[name], folder, every
+        self.scenario: Scenario = scenarios()[name]
+        self.folder, self.every = folder, every
         self.name, self.tally = name, Tally()
         self.shim = ctypes.CDLL(None)
         self.shim.counted.restype = ctypes.c_long
@@ -131,7 +118,7 @@ class Stage:
         found = {}
         for path in sorted((self.folder / "out").rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
-            if path.is_file() and not hidden and not self.scenario.environment and not self.scenario.appends:
+            if path.is_file() and not hidden and not self.scenario.appends:
                 found[str(path.relative_to(self.folder))] = self.scenario.alike(path)
         return found
 
@@ -187,140 +174,12 @@ def _temporary(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob(".*.tmp"))
 
 
-def scenarios() -> dict[str, Scenario]:
-    """Every verb that writes, by what it writes."""
-    good = ("run/netD_1.pt", "run/netD_2.pt")
-    training: tuple[str, ...] = (
-        "train",
-        "ring",
-        "-o",
-        "out/run",
-        "--steps",
-        "4",
-        "--no-pictures",
-        "--set",
-        "save_every=2",
-    )
-    training += ("--set", "samples=100")
-    baseline = ("check", *good, "--no-cache", "--baseline", "out/b.json", "--update-baseline")
-    return {
-        "reports": Scenario(
-            ("check", *good, "--no-cache", "--format", "sarif:out/a.sarif", "--format", "html:out/a.html"),
-            _with({"out/a.sarif": b"old", "out/a.html": b"old"}),
-        ),
-        "page": Scenario(("inspect", *good, "--no-cache", "--html", "out/a.html"), _with({"out/a.html": b"old"})),
-        "picture": Scenario(("inspect", *good, "--no-cache", "--plot", "out/a.png"), _with({"out/a.png": b"old"})),
-        "baseline": Scenario(
-            baseline, _with({"out/b.json": b'{"schema": "spectral-doctor-baseline/1", "findings": []}'})
-        ),
-        "history": Scenario(
-            ("watch", "run", "--once", "--no-cache", "--history", "out/h.json"), _with({}), alike=_without_inodes
-        ),
-        "cache": Scenario(("inspect", *good), _with({}), environment={"SPECTRAL_DOCTOR_CACHE": "out/cache"}, says=True),
-        "rows": Scenario(("inspect", *good, "--rows", "out/r.jsonl"), _with({}), says=True, appends=True),
-        "fix": Scenario(
-            ("fix", "run/netD_2.pt", "--mode", "static", "--weights-only", "-o", "out/D.pt"),
-            _with({}),
-            again=_or_another("fix", "run/netD_2.pt", "--mode", "static", "--weights-only"),
-        ),
-        "fix, safetensors": Scenario(
-            ("fix", "run/D.safetensors", "--mode", "static", "--weights-only", "-o", "out/D.safetensors"),
-            _with({}),
-        ),
-        **{
-            name: Scenario((*training, *more), _with({}), again=_resumed((*training, *more)), alike=_state)
-            for name, more in (
-                ("train", ()),
-                ("train, folders", ("--folders",)),
-                ("train, keeping one", ("--keep", "1")),
-            )
-        },
-    }
-
-
-def _with(files: dict[str, bytes]) -> Callable[[Path], None]:
-    """Two good checkpoints beside what was written before."""
-
-    def write(folder: Path) -> None:
-        (folder / "run").mkdir()
-        for name, content in {**_checkpoints(), **files}.items():
-            (folder / name).write_bytes(content)
-            os.utime(folder / name, (1e9, 1e9))
-
-    return write
-
-
-_made: dict[str, bytes] = {}
-
-
-def _checkpoints() -> dict[str, bytes]:
-    if not _made:
-        import io
-
-        import torch
-        from safetensors.torch import save
-
-        from tests.builders import small_discriminator
-
-        for seed in (1, 2):
-            target = io.BytesIO()
-            torch.save({"discriminator": small_discriminator(seed)}, target)
-            _made[f"run/netD_{seed}.pt"] = target.getvalue()
-        _made["run/D.safetensors"] = save(small_discriminator(3))
-    return _made
-
-
-def _resumed(command: Sequence[str]) -> Callable[[Path], Sequence[str]]:
-    def again(folder: Path) -> Sequence[str]:
-        return (*command, "--resume") if any((folder / "out").glob("run/step-*")) else command
-
-    return again
-
-
-def _or_another(*command: str) -> Callable[[Path], Sequence[str]]:
-    """A result that is there already is not written over: what was done is done."""
-
-    def again(folder: Path) -> Sequence[str]:
-        there = (folder / "out" / "D.pt").exists()
-        return ("inspect", "--no-cache", "out/D.pt") if there else (*command, "-o", "out/D.pt")
-
-    return again
-
-
-def _state(path: Path) -> object:
-    """A state's values to the last bit, without Python's own randomness, which no recipe here draws from.
-
-    What imports a module for the first time may draw from it, and a resumed run has imported it before.
-    """
-    import torch
-
-    if path.suffix != ".pt":
-        return path.read_bytes()
-    return sorted(_leaves(torch.load(path, weights_only=True)))
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[str]:
-    if isinstance(value, dict | list | tuple):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            if name != "rng" or key != "python":
-                yield from _leaves(inner, f"{name}.{key}".lstrip("."))
-    else:
-        yield f"{name}: {value.numpy().tobytes().hex() if hasattr(value, 'numpy') else value!r}"
-
-
-def _without_inodes(path: Path) -> object:
-    """A history without what differs between two copies of one file: its identity on the disk."""
-    document = json.loads(path.read_bytes())
-    for item in document.get("observations", []):
-        item["signature"] = [part[:3] for part in item["signature"]]
-    return document
-
-
 def main(folder: Path, every: int, names: Sequence[str]) -> None:
     """Disturb scenarios and print what was seen as one line of JSON."""
     import torch
 
     torch.set_num_threads(1)
+    small_tables()
     _invoke(("recipes",), {})
     tallies = {}
     for name in names or scenarios():

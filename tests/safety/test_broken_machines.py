@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from spectral_doctor.checkpoints.writing import write_atomically
 from spectral_doctor.cli import app
+from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
 from spectral_doctor.following.follower import Follower
 from spectral_doctor.training.folder import clear_torn, saved_states
 from tests.builders import save, small_discriminator
@@ -93,3 +96,48 @@ def test_a_folder_that_vanishes_while_it_is_watched_is_survived(tmp_path: Path) 
     folder.rmdir()
     inspection = follower.inspection()
     assert "deleted" in str(inspection.diagnoses[0].trajectory.checkpoints[0])
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "error: out/a: No space left on device. Make room and run again; what was written before is"),
+        (errno.EROFS, "error: out/a: Read-only file system. Name a place that can be written to; what was written"),
+        (errno.EPIPE, ""),
+        (errno.ENOTDIR, "internal error: NotADirectoryError: "),
+    ],
+)
+def test_a_machine_that_fails_is_no_fault_of_ours(number: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence names the place and the way out; the negative: an error of another kind is said to be ours."""
+    error = OSError(number, os.strerror(number), "out/a")
+    with pytest.raises((typer.Exit, BrokenPipeError)) as caught, speaking_plainly():
+        raise error
+    assert capsys.readouterr().err.startswith(said)
+    assert not isinstance(caught.value, typer.Exit) or caught.value.exit_code == ExitCode.UNREADABLE
+
+
+def test_what_a_killed_run_did_not_take_away_is_taken_when_it_goes_on(tmp_path: Path) -> None:
+    """Killed between the last state and the removal of the one before, with --keep 1; the last state stays as it is."""
+    command = ["train", "ring", "-o", str(tmp_path), "--steps", "2", "--no-pictures", "--keep", "1"]
+    command += ["--set", "save_every=1", "--set", "samples=64"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    (last,) = saved_states(tmp_path)
+    content = last.read_bytes()
+    (tmp_path / "step-000001.pt").write_bytes(content)
+    assert CliRunner().invoke(app, [*command, "--resume"]).exit_code == 0
+    assert {path.name: path.read_bytes() for path in saved_states(tmp_path)} == {"step-000002.pt": content}
+
+
+def test_a_run_of_folders_that_was_killed_after_its_first_state_goes_on(tmp_path: Path) -> None:
+    """The state of step 0 is there and is not written again; the end is that of a run that was never killed."""
+    command = ["train", "ring", "--steps", "2", "--no-pictures", "--folders", "--set", "save_every=2", "-o"]
+    command += [str(tmp_path / "whole"), "--set", "samples=64"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole" / "step-000000").replace(tmp_path / "killed" / "step-000000")
+    command[command.index("-o") + 1] = str(tmp_path / "killed")
+    result = CliRunner().invoke(app, [*command, "--resume"])
+    assert result.exit_code == 0, result.output
+    for name in ("generator.safetensors", "discriminator.safetensors"):
+        ends = [(tmp_path / run / "step-000002" / name).read_bytes() for run in ("whole", "killed")]
+        assert ends[0] == ends[1]

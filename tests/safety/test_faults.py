@@ -7,11 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from spectral_doctor.checkpoints.writing import write_atomically
-from tests.safety.faults import build, disturbed, scenarios
+from spectral_doctor.cli import app
+from tests.safety.faults import build, disturbed
+from tests.safety.scenarios import scenarios
 
-QUICK = ("baseline", "rows")
+QUICK = ("baseline", "rows", "reference")
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +53,22 @@ def test_a_writer_that_is_not_atomic_is_noticed(library: Path, tmp_path: Path, m
 
 
 def test_every_verb_that_writes_has_its_scenario() -> None:
-    """Reports, baseline, history, cache, rows, fix and train."""
-    assert {"reports", "baseline", "history", "cache", "rows", "fix", "train"} <= set(scenarios())
+    """Of every verb that takes a file or folder to write to, the name stands in a scenario; `merge` writes reports."""
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    writing = {
+        verb
+        for verb, command in commands.items()
+        for option in command.params
+        if {"--output", "--history", "--html", "--rows", "--update-baseline"} & set(option.opts)
+    }
+    assert {"inspect", "check", "watch", "fix", "train", "reproduce", "reference", "merge"} <= writing
+    assert writing - {"merge"} == {scenario.command[0] for scenario in scenarios().values()}
+    modes = [
+        scenario.command[scenario.command.index("--mode") + 1]
+        for scenario in scenarios().values()
+        if "--mode" in scenario.command
+    ]
+    assert {"static", "dynamic", "restart", "trial", "veegan"} <= set(modes)
 
 
 def test_a_folder_that_vanishes_is_said(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sqlite3
 import struct
 import zipfile
@@ -179,3 +180,30 @@ def test_a_history_of_files_that_no_system_can_have(good: Path, tmp_path: Path) 
     (tmp_path / "history.json").write_text(json.dumps(history))
     said("inspect", tmp_path / "history.json", "--html", tmp_path / "a.html", code=0)
     assert (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize("folder", ["x" * 4000, "a\0b"])
+def test_a_row_or_a_history_of_a_folder_that_no_system_can_have(good: Path, tmp_path: Path, folder: str) -> None:
+    """Curves of metrics are looked for beside its checkpoints; the report is made without them."""
+    rows = json.dumps(_rows(good, tmp_path))
+    changed = json.loads(rows.replace(json.dumps(str(good))[1:-1], json.dumps(f"{folder}/{good.name}")[1:-1]))
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
+    said("merge", tmp_path / "rows.jsonl", code=0)
+    history = json.loads(said("inspect", good, "--format", "json", code=0))
+    history["series"][0]["checkpoints"] = [f"{folder}/netD_1.pt"]
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    said("inspect", tmp_path / "history.json", code=0)
+
+
+@pytest.mark.parametrize("time", ["NaN", "Infinity", "1e999"])
+def test_a_watched_history_whose_files_were_written_at_no_time(good: Path, tmp_path: Path, time: str) -> None:
+    """It is refused before anything is examined: it could not be written again."""
+    history, run = tmp_path / "history.json", tmp_path / "run"
+    run.mkdir()
+    (run / good.name).write_bytes(good.read_bytes())
+    watching = ("watch", run, "--once", "--no-cache", "--history", history)
+    said(*watching, code=0)
+    history.write_text(re.sub(r'"modified": [-+.e\d]+', f'"modified": {time}', history.read_text()))
+    before = history.read_bytes()
+    assert "was written at no time" in said(*watching, code=4)
+    assert history.read_bytes() == before

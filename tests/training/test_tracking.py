@@ -92,3 +92,14 @@ def test_a_name_that_is_no_tracker_is_told_the_names(tmp_path: Path) -> None:
         "error: --tracker neptune: expected one of 'wandb', 'mlflow', 'tensorboard', 'trackio', or your own as "
         "FILE.PY:FUNCTION.\n"
     )
+
+
+def test_a_tracker_that_fails_ends_no_run(tmp_path: Path) -> None:
+    """Its failure is said once, with the step; the training ends as it does without it, all checkpoints there."""
+    (tmp_path / "mine.py").write_text("def track(step, values):\n    raise ConnectionError('no network')\n")
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "4", "--no-pictures", "--set", "save_every=2"]
+    arguments += ["--set", "samples=64", "--tracker", f"{tmp_path / 'mine.py'}:track"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("ConnectionError: no network at step 0; it gets no more numbers, the run goes on.") == 1
+    assert len(list((tmp_path / "run").glob("step-*.pt"))) == 3

@@ -7,6 +7,7 @@ import struct
 import tarfile
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from spectral_doctor.arrays import Strided
 from spectral_doctor.checkpoints.formats.base import Contents, Format
@@ -29,6 +30,7 @@ from spectral_doctor.errors import UnreadableCheckpoint
 _START = bytes.fromhex("80028a0a6cfc9c46f920")
 _TAR_PARTS = ("sys_info", "pickle", "tensors", "storages")
 MOST_TENSORS = 100_000
+_LONGEST_HEADER = 2**20
 
 
 class TorchLegacy(Format):
@@ -142,12 +144,25 @@ def is_tar(source: Source) -> bool:
     return source.head[257:262] == b"ustar"
 
 
+class _Headers(io.BufferedReader):
+    """A stream that only headers are read from: tarfile asks for as many bytes at once as a header claims to have."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream)  # type: ignore[arg-type]
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Some bytes; raises `ValueError` for more than a header has."""
+        if size is None or not 0 <= size <= _LONGEST_HEADER:
+            raise ValueError(f"a header of {size} bytes")
+        return super().read(size)
+
+
 def _tar_members(source: Source) -> dict[str, Within]:
     known: dict[str, Within] | None = source.kept.get("tar")
     if known is None:
         known = {}
         try:
-            with tarfile.open(fileobj=source.stream(), mode="r:") as archive:
+            with tarfile.open(fileobj=_Headers(source.stream()), mode="r:") as archive:
                 for _ in range(16):
                     member = archive.next()
                     if member is None:

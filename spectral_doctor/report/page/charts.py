@@ -132,7 +132,8 @@ def spectrum_fan(finding: LayerFinding, trajectory: SpectralTrajectory) -> Marku
         if spectrum is None:
             continue
         level = FAN_LEVELS - 1 if count == 1 else round(index * (FAN_LEVELS - 1) / (count - 1))
-        values = [spectrum.relative[place] for place in indices]
+        relative = spectrum.relative
+        values = [relative[place] for place in indices]
         dots = rank <= 16 and index == count - 1
         lines.append(Line([place + 1 for place in indices], values, f"spectrum fan-{level}", dots))
     x = Axis(1.0, float(rank))
