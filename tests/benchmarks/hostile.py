@@ -24,10 +24,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from spectral_doctor.cli import app
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from spectral_doctor.cli import app
 from tests import hostile, stylegan
 
 

@@ -42,6 +42,8 @@ from typing import Any
 import torch
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from spectral_doctor.checkpoints.training_state import read_state
 from spectral_doctor.gan.builtin import RECIPES
 from spectral_doctor.gan.networks import (
@@ -61,9 +63,6 @@ from spectral_doctor.treatment.records import attached_plan
 from spectral_doctor.veegan.joint import JointDiscriminator
 from spectral_doctor.veegan.reconstruction import examine_generator, inverse_of
 from spectral_doctor.veegan.records import VeeganPlan
-
-sys.path.insert(0, str(Path(__file__).parent.parent.parent))
-
 from tests.benchmarks.corpus import RECIPE_SHARES, drawn_settings, outcome_of
 from tests.benchmarks.treatment import DIGITS
 
