@@ -69,6 +69,18 @@ CASES = {
         [run("16-8 static", quality=0.7), run("16-8 SN", quality=0.8)],
         "quality at the best checkpoint higher in 1 of 1 pairs, lower in 0",
     ),
+    "The same, on VEEGAN's ring": (
+        "ring",
+        [run("static", quality=0.9), run("SN", quality=0.8), run("VEEGAN + dynamic", quality=0.1)],
+        [run("static", quality=0.8), run("dynamic", quality=0.7), run("SN", quality=0.8)],
+        "quality at the best checkpoint higher in 1 of 1 pairs, lower in 0",
+    ),
+    "The same, on VEEGAN's grid": (
+        "grid",
+        [run("static", quality=0.9), run("dynamic", quality=0.9), run("SN", quality=0.8)],
+        [run("static", quality=0.9), run("dynamic", quality=0.7), run("SN", quality=0.8)],
+        "quality at the best checkpoint higher in 2 of 2 pairs, lower in 0",
+    ),
     "Resumed under compensation": (
         "sr-gan",
         [run("16-8 SN, then static", (8, 5)), run("16-8 SN", (8, 3), onset=1)],
