@@ -172,6 +172,8 @@ def layer_from_json(entry: Mapping[str, Any], length: int, where: str) -> LayerT
     at_bound = tuple(float(share) for share in entry.get("at_bound", ()))
     if len(at_bound) not in (0, length):
         raise ValueError(f"{where}: {len(at_bound)} shares at the bound for {length} steps")
+    if not all(0.0 <= share <= 1.0 for share in at_bound):
+        raise ValueError(f"{where}: shares at the bound must lie between 0 and 1")
     stored_shape = tuple(int(size) for size in entry.get("stored_shape", (rows, columns)))
     identity = LayerIdentity(str(entry["name"]), str(entry["kind"]), str(entry["form"]), stored_shape, (rows, columns))
     return LayerTrajectory(identity, spectra, non_finite, at_bound)

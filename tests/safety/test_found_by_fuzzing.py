@@ -207,3 +207,13 @@ def test_a_watched_history_whose_files_were_written_at_no_time(good: Path, tmp_p
     before = history.read_bytes()
     assert "was written at no time" in said(*watching, code=4)
     assert history.read_bytes() == before
+
+
+@pytest.mark.parametrize(("share", "code"), [("1e999", 4), ("NaN", 4), ("-0.5", 4), ("1.5", 4), ("0.5", 0)])
+def test_a_history_whose_share_at_the_bound_is_none(good: Path, tmp_path: Path, share: str, code: int) -> None:
+    """It went through the report into its JSON, as a number that JSON has no word for."""
+    history = json.loads(said("inspect", good, "--format", "json", code=0))
+    history["series"][0]["layers"][0]["at_bound"] = ["SHARE"]
+    (tmp_path / "history.json").write_text(json.dumps(history).replace('"SHARE"', share))
+    output = said("inspect", tmp_path / "history.json", "--format", "json", code=code)
+    assert ("shares at the bound must lie between 0 and 1" in output) is (code == 4)
