@@ -76,8 +76,8 @@ class Options:
                 raise UsageError(f"{option}: goes with --mode {' or '.join(home)}.")
         if self.companion not in (*COMPENSATIONS, None):
             raise UsageError(f"--with {printable(self.companion)}: expected one of {listed(COMPENSATIONS)}.")
-        if self.mode == "trial" and {self.rate, self.decay, self.beta1, self.revive} != {None}:
-            raise UsageError("--rate, --decay, --beta1, --revive: a trial's arms have their own; leave them out.")
+        if self.mode == "trial" and {self.decay, self.beta1, self.revive} != {None}:
+            raise UsageError("--decay, --beta1, --revive: a trial's arms have their own; leave them out.")
         return self.mode
 
     def prescription(self, steps: int) -> Prescription:
@@ -101,6 +101,11 @@ class Options:
         from spectral_doctor.training.records import RestartPlan
 
         return RestartPlan().changed(assigned("--restart", self.restart))
+
+    @property
+    def trial_rate(self) -> str | float:
+        """At which rate those arms of a trial train that do not keep the run's own; raises `UsageError`."""
+        return _rate(self.rate or "safe")
 
     def _regimen(self, restarting: bool) -> Regimen:
         from spectral_doctor.treatment.records import Regimen

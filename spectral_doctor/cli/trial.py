@@ -28,7 +28,7 @@ def try_treatments(wish: Resume, given: Options, share: float, workers: int | No
     if not 0 < share <= 1:
         raise UsageError(f"--share {share:g}: expected above 0 and at most 1.")
     arms = checked_arms(given.arms.split(",") if given.arms else ARMS)
-    pharmacy = Pharmacy(given.dose.dose("static"), given.dose.dose("dynamic"), given.restart_plan())
+    pharmacy = Pharmacy(given.dose.dose("static"), given.dose.dose("dynamic"), given.restart_plan(), given.trial_rate)
     trial = TrialWish(wish, arms, share, workers or min(len(arms), os.cpu_count() or 1), pharmacy)
     earlier = sorted(wish.output.glob("*/step-*"))
     begin_in(wish.output, wish.going_on, earlier)

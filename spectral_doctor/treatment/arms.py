@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.training.records import RestartPlan
@@ -19,11 +19,15 @@ _AT_MOST_ONE = (("restart", "veegan"), ("static", "dynamic"), ("restart", "dynam
 
 @dataclass(frozen=True)
 class Pharmacy:
-    """What the arms' parts are made of, where a user asked for other doses than the usual ones."""
+    """What the arms' parts are made of, where a user asked for other doses than the usual ones.
+
+    `rate` is that of the arms that leave the run's own: "safe", or a number for both networks.
+    """
 
     static: Dose = field(default_factory=lambda: Dose("static"))
     dynamic: Dose = field(default_factory=lambda: Dose("dynamic"))
     restart: RestartPlan = field(default_factory=RestartPlan)
+    rate: str | float = "safe"
 
 
 def checked_arms(names: Sequence[str]) -> tuple[str, ...]:
@@ -59,6 +63,6 @@ def prescribed(arm: str, steps: int, pharmacy: Pharmacy | None = None) -> Prescr
         given.static if "static" in parts else given.dynamic if "dynamic" in parts else None,
         attached_plan(steps) if "veegan" in parts else None,
         given.restart if "restart" in parts else None,
-        SAFE if parts & {"calm", "restart", "veegan"} else Regimen(),
+        replace(SAFE, rate=given.rate) if parts & {"calm", "restart", "veegan"} else Regimen(),
         bool(parts & {"revive", "restart"}),
     )

@@ -76,7 +76,8 @@ def test_an_interrupted_trial_goes_on_to_the_same_bits(run: Path, tried: Path, t
     [
         (["--arms", "best"], "--arms best: expected 'plain', or 'calm'"),
         (["--share", "0"], "--share 0: expected above 0 and at most 1."),
-        (["--rate", "safe"], "--rate, --decay, --beta1, --revive: a trial's arms have their own; leave them out."),
+        (["--beta1", "0"], "--decay, --beta1, --revive: a trial's arms have their own; leave them out."),
+        (["--rate", "fast"], "--rate fast: expected 'own', 'safe', or a number above 0."),
         (["--resume"], "holds no checkpoint to resume from."),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from spectral_doctor.errors import UsageError
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.training.records import RestartPlan
-from spectral_doctor.treatment.arms import PLAIN, checked_arms, prescribed
+from spectral_doctor.treatment.arms import ARMS, PLAIN, Pharmacy, checked_arms, prescribed
 from spectral_doctor.treatment.records import UNTREATED, Regimen
 from spectral_doctor.treatment.scoring import Measured, Score
 from spectral_doctor.treatment.trial import ArmResult, finalists, ranked
@@ -83,6 +83,9 @@ def test_arms_by_name() -> None:
     assert (both.dose.mode, both.veegan.ramp, both.restart) == ("dynamic", 10, None)
     assert prescribed("static", 100).regimen == Regimen()
     assert prescribed("calm+static", 100).regimen == Regimen("safe", decay=True, beta1=0.0)
+    slow = Pharmacy(rate=2e-3)
+    changed = {arm for arm in ARMS if prescribed(arm, 100, slow).regimen.rate == 2e-3}
+    assert changed == {"calm", "restart", "veegan", "veegan+dynamic"}
     assert [prescribed(arm, 100).revive for arm in ("restart", "calm", "calm+revive")] == [True, False, True]
 
 
