@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectral_doctor.cli.boundary import ExitCode, speaking_plainly
+from spectral_doctor.cli.options import Device
 from spectral_doctor.errors import OutputNotWritable, printable
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def reproduce(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="PATH", help="stacked: 28×28 digits of yours, npz or IDX files.")
     ] = None,
+    device: Device = "cpu",
 ) -> None:
     """Train a TABLE of the papers, what is not in DIR yet, and write it as Markdown, picture and JSON.
 
@@ -43,7 +45,7 @@ def reproduce(
         from spectral_doctor.reproduction.tables import chosen_arms, chosen_table
 
         table = chosen_table(name, data)
-        jobs = jobs_of(table, chosen_arms(table, arms or ()), table.seeds if seeds is None else seeds, output)
+        jobs = jobs_of(table, chosen_arms(table, arms or ()), table.seeds if seeds is None else seeds, output, device)
         runs, complete = _trained(table, jobs, output, processes)
         if runs:
             typer.echo(_written(table, runs, output))

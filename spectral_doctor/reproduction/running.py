@@ -23,6 +23,7 @@ from spectral_doctor.training.loop import train
 from spectral_doctor.training.records import Saved, TrainingOutcome
 from spectral_doctor.training.state import TrainingState
 from spectral_doctor.training.veegan import Veegan
+from spectral_doctor.training.world import World, joined_world
 from spectral_doctor.treatment.resuming import attach, chosen_start
 
 _PLATEAU = 5
@@ -37,6 +38,7 @@ class Job:
     seed: int
     path: Path
     states: Path
+    device: str = "cpu"
 
     @property
     def is_resumed(self) -> bool:
@@ -44,7 +46,7 @@ class Job:
         return any(arm.resumes == self.arm.name for arm in self.table.arms)
 
 
-def jobs_of(table: Table, arms: Sequence[Arm], seeds: int, folder: Path) -> list[Job]:
+def jobs_of(table: Table, arms: Sequence[Arm], seeds: int, folder: Path, device: str = "cpu") -> list[Job]:
     """Every run of a table's arms, seed by seed, so that all arms have as many when the time runs out.
 
     Of a seed those come last that go on from another's checkpoints.
@@ -57,6 +59,7 @@ def jobs_of(table: Table, arms: Sequence[Arm], seeds: int, folder: Path) -> list
             seed,
             run_path(table, arm.name, seed, folder),
             run_path(table, arm.resumes or arm.name, seed, folder).with_suffix(""),
+            device,
         )
         for seed in range(seeds)
         for arm in ordered
@@ -82,8 +85,9 @@ def run_job(job: Job) -> Run | None:
     Raises `OSError` where it cannot be written.
     """
     began = time.process_time()
-    with tempfile.TemporaryDirectory() as temporary:
-        run = _resumed(job, Path(temporary)) if job.arm.resumes else _trained(job, Path(temporary))
+    with tempfile.TemporaryDirectory() as temporary, joined_world(job.device) as world:
+        go_through = _resumed if job.arm.resumes else _trained
+        run = go_through(job, Path(temporary), world)
     if run is None:
         return None
     run = replace(run, seconds=round(time.process_time() - began, 1))
@@ -91,27 +95,27 @@ def run_job(job: Job) -> Run | None:
     return run
 
 
-def _trained(job: Job, folder: Path) -> Run | None:
+def _trained(job: Job, folder: Path, world: World) -> Run | None:
     if job.is_resumed:
         folder = job.states
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    state = TrainingState.fresh(_recipe(job.table, job.arm), job.seed, name=job.table.recipe)
+    state = TrainingState.fresh(_recipe(job.table, job.arm), job.seed, world.device, job.table.recipe)
     _treat(state, job.arm)
     saved: list[Saved] = []
-    outcome = train(state, RunFolder(folder), saved.append)
+    outcome = train(state, RunFolder(folder), saved.append, world=world)
     return _run(job, saved, outcome, folder, 0)
 
 
-def _resumed(job: Job, folder: Path) -> Run | None:
+def _resumed(job: Job, folder: Path, world: World) -> Run | None:
     """Go on under the arm's treatment from the last sound checkpoint before the onset in the arm that is resumed."""
     before = _diagnosed(job.states)
     start = before.trajectory.steps[chosen_start(before, None)[0]]
-    state = TrainingState.fresh(_recipe(job.table, job.arm), job.seed, name=job.table.recipe)
+    state = TrainingState.fresh(_recipe(job.table, job.arm), job.seed, world.device, job.table.recipe)
     state.restore(read_state(RunFolder(job.states).checkpoint(start)))
     _treat(state, job.arm)
     saved: list[Saved] = []
-    outcome = train(state, RunFolder(folder), saved.append, save_first=True)
+    outcome = train(state, RunFolder(folder), saved.append, world=world, save_first=True)
     return _run(job, saved, outcome, folder, start)
 
 
