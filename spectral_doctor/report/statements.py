@@ -139,7 +139,7 @@ def witness_words(witness: Witness) -> str:
 def _curve(curve: MetricCurve, unit: str) -> str:
     most = "" if curve.most is None else f" of {curve.most:g}"
     best = "" if curve.best is None else f"; best {curve.best[1]:g} at {unit} {curve.best[0]}"
-    return f"{curve.name} {curve.values[-1]:g}{most} at {unit} {curve.steps[-1]}{best}"
+    return f"{printable(curve.name)} {curve.values[-1]:g}{most} at {unit} {curve.steps[-1]}{best}"
 
 
 def _advice(diagnosis: Diagnosis) -> tuple[str, str]:

@@ -121,7 +121,7 @@ def resumed(path: Path, options: Options) -> Journal | None:
     journal = read_journal(path)
     if journal.run["tool"] != __version__ or journal.run["options"] != _plain(options):
         raise UsageError(
-            f"--rows {printable(path)}: its rows are of version {journal.run['tool']} with the options "
+            f"--rows {printable(path)}: its rows are of version {printable(journal.run['tool'])} with the options "
             f"{printable(journal.run['options'])}, this is {__version__} with {_plain(options)}; name a new file."
         )
     return journal
