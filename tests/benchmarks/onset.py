@@ -38,7 +38,7 @@ ARMS = {
 def sign_test(more: int, fewer: int) -> float:
     """The probability of a split at least so uneven where both are as likely: 2·Σ_{i≤min} C(n, i)/2ⁿ, at most 1."""
     count = more + fewer
-    return min(1.0, 2 * sum(comb(count, index) for index in range(min(more, fewer) + 1)) / 2**count)
+    return min(1.0, 2 * sum(comb(count, index) for index in range(min(more, fewer) + 1)) / (1 << count))
 
 
 def arm_of(run: Run) -> str:
@@ -49,7 +49,7 @@ def arm_of(run: Run) -> str:
 def figures(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     """For every arm the runs, and how many lost modes; for treated ones the pairs against the untreated run."""
     cells = {(run.arm.partition(" ")[0], run.seed, arm_of(run)): run for run in runs}
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for arm in (UNTREATED, *ARMS):
         own = {key: run for key, run in cells.items() if key[2] == arm}
         pairs = [(run.last.solid, cells[cell, seed, UNTREATED].last.solid) for (cell, seed, _), run in own.items()]
