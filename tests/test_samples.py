@@ -42,7 +42,7 @@ def test_a_sample_can_be_resumed_from_its_own_words(name: str) -> None:
     assert last["recipe"] == "glyphs-resnet"
     recipe = recipe_named(last["recipe"], [f"{key}={value}" for key, value in last["settings"].items()])
     state = TrainingState.fresh(recipe, int(last["seed"]), name=last["recipe"])
-    state.restore(last)
+    state.restore(last, ROOT / "sample_checkpoints" / name)
     assert state.step == last["step"]
     assert all(torch.equal(value, state.generator.state_dict()[key]) for key, value in last["generator"].items())
 

@@ -14,7 +14,7 @@ from spectral_doctor.errors import OutputNotWritable, UsageError
 if TYPE_CHECKING:
     from spectral_doctor.cli.prescribing import Options
     from spectral_doctor.treatment.records import Resume, ResumePlan
-    from spectral_doctor.treatment.trial import ArmResult, TrialWish
+    from spectral_doctor.treatment.trial import ArmResult, Finalists, TrialWish
 
 
 def try_treatments(wish: Resume, given: Options, share: float, workers: int | None) -> int:
@@ -39,11 +39,11 @@ def try_treatments(wish: Resume, given: Options, share: float, workers: int | No
         typer.echo("stopped by a signal; what was trained is saved, go on with --resume.", err=True)
         return 128 + signal
     chosen = finalists(results)
-    finishing = list(dict.fromkeys((*chosen, PLAIN))) if wish.control else list(chosen)
+    finishing = list(dict.fromkeys((*chosen.arms, PLAIN))) if wish.control else list(chosen.arms)
     with joined_world(wish.device) as world:
         for arm in finishing:
             one = trial.one(arm)
-            code = go_on(one, plan, one.prescription, one.output, world, told=arm in chosen)
+            code = go_on(one, plan, one.prescription, one.output, world, told=arm in chosen.arms)
             if code:
                 return code
     finished = _finished(trial, plan, finishing)
@@ -66,7 +66,7 @@ def _keep(
     trial: TrialWish,
     results: tuple[ArmResult, ...],
     finished: tuple[ArmResult, ...],
-    chosen: tuple[str, ...],
+    chosen: Finalists,
     kept: str,
 ) -> None:
     """Write the trial's numbers and its picture beside the arms' folders."""

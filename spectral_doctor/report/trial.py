@@ -15,7 +15,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from spectral_doctor.treatment.scoring import Measured
-    from spectral_doctor.treatment.trial import ArmResult
+    from spectral_doctor.treatment.trial import ArmResult, Finalists
 
 
 def arm_line(result: ArmResult) -> str:
@@ -26,7 +26,7 @@ def arm_line(result: ArmResult) -> str:
 
 
 def render_trial(
-    results: Sequence[ArmResult], finished: Sequence[ArmResult], chosen: Sequence[str], kept: str, *, width: int = 100
+    results: Sequence[ArmResult], finished: Sequence[ArmResult], chosen: Finalists, kept: str, *, width: int = 100
 ) -> str:
     """All arms at the end of the trial, then those that were taken to the end, and which run to keep."""
     console = Console(file=StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
@@ -42,19 +42,19 @@ def render_trial(
     known = bool(results) and results[0].measured.truth_is_known
     score = "the score: real data covered, less the energy distance"
     by = "solid modes, then the score" if known else score
-    also = f" Best by {score}: {chosen[1]}." if len(chosen) > 1 else ""
-    console.print(f"Best by {by}: {chosen[0]}.{also} Keep: {kept}.")
+    also = f" Best by {score}: {chosen.best_by_score}." if chosen.best_by_score != chosen.best else ""
+    console.print(f"Best by {by}: {chosen.best}.{also} Keep: {kept}.")
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
 def trial_content(
-    results: Sequence[ArmResult], finished: Sequence[ArmResult], chosen: Sequence[str], kept: str
+    results: Sequence[ArmResult], finished: Sequence[ArmResult], chosen: Finalists, kept: str
 ) -> dict[str, Any]:
     """A trial as plain values, for a JSON file."""
     return {
-        "best": chosen[0],
-        "best_by_score": chosen[-1],
+        "best": chosen.best,
+        "best_by_score": chosen.best_by_score,
         "keep": kept,
         "arms": [_row(item) for item in results],
         "finished": [_row(item) for item in finished],

@@ -112,7 +112,8 @@ def _resumed(job: Job, folder: Path, world: World) -> Run | None:
     before = _diagnosed(job.states)
     start = before.trajectory.steps[chosen_start(before, None)[0]]
     state = TrainingState.fresh(_recipe(job.table, job.arm), job.seed, world.device, job.table.recipe)
-    state.restore(read_state(RunFolder(job.states).checkpoint(start)))
+    saved_there = RunFolder(job.states).checkpoint(start)
+    state.restore(read_state(saved_there), saved_there)
     _treat(state, job.arm)
     saved: list[Saved] = []
     outcome = train(state, RunFolder(folder), saved.append, world=world, save_first=True)

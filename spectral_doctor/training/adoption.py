@@ -13,13 +13,13 @@ from spectral_doctor.arrays import Array, live_arrays, tensor_of
 from spectral_doctor.checkpoints.formats import Tree
 from spectral_doctor.checkpoints.opening import open_path
 from spectral_doctor.checkpoints.training_state import is_states_tree, main_file, read_state, state_path
-from spectral_doctor.errors import NoDiscriminator, UsageError, listed, printable
+from spectral_doctor.errors import NoDiscriminator, UsageError, printable
 from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.generators.finding import siblings_of
 from spectral_doctor.state_dicts.networks import find_discriminators, find_generator, find_generators
 from spectral_doctor.state_dicts.optimizers import is_discriminators, optimizer_states
 from spectral_doctor.training.randomness import restore_randomness
-from spectral_doctor.training.state import TrainingState
+from spectral_doctor.training.state import TrainingState, check_fit
 
 
 def adopt(state: TrainingState, path: Path, step: int, key: str | None = None) -> tuple[str, ...]:
@@ -116,14 +116,7 @@ def adopted_generator(recipe: Recipe, path: Path) -> nn.Module:
 
 
 def _load(network: nn.Module, tensors: Mapping[str, Array], path: Path, name: str) -> None:
-    own = network.state_dict()
-    extra, lacking = sorted(tensors.keys() - own.keys()), sorted(own.keys() - tensors.keys())
-    shapes = [key for key in own.keys() & tensors.keys() if tuple(own[key].shape) != tensors[key].shape]
-    if extra or lacking or shapes:
-        raise UsageError(
-            f"{printable(path)}: its {name} is not the recipe's: not in the recipe {listed(extra, 3) or 'nothing'}, "
-            f"not in the file {listed(lacking, 3) or 'nothing'}, other shapes {listed(sorted(shapes), 3) or 'none'}."
-        )
+    check_fit(network, tensors, path, name)
     network.load_state_dict({key: tensor_of(array) for key, array in tensors.items()})
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from spectral_doctor.checkpoints.training_state import STATE_FORMAT, read_state
-from spectral_doctor.errors import UsageError, printable
+from spectral_doctor.errors import UsageError, listed, printable
 from spectral_doctor.evaluation import Evaluation
 from spectral_doctor.gan.losses import RELATIVISTIC
 from spectral_doctor.gan.recipes import Recipe
@@ -143,12 +143,17 @@ class TrainingState:
             "evaluation": None if evaluation is None else asdict(evaluation),
         }
 
-    def restore(self, content: Mapping[str, Any]) -> None:
-        """Put a saved state back, to the last bit."""
-        self.generator.load_state_dict(content["generator"])
-        self.discriminator.load_state_dict(content["discriminator"])
+    def restore(self, content: Mapping[str, Any], path: Path) -> None:
+        """Put a saved state back, to the last bit; raises `UsageError` where the settings build other networks.
+
+        An average that the state did not have yet begins at its generator. `path` is where the state was saved.
+        """
+        for name in ("generator", "discriminator"):
+            network: nn.Module = getattr(self, name)
+            check_fit(network, content[name], path, name)
+            network.load_state_dict(content[name])
         if self.average is not None:
-            self.average.load_state_dict(content["generator_ema"])
+            self.average.load_state_dict(content["generator_ema"] or content["generator"])
         self.generator_optimizer.load_state_dict(content["generator_optimizer"])
         self.discriminator_optimizer.load_state_dict(content["discriminator_optimizer"])
         self.random.set_state(content["rng"]["training"])
@@ -161,6 +166,21 @@ class TrainingState:
         if self.method is not None and content.get("method") is not None:
             self.method.load_state_dict(content["method"])
         self.step = int(content["step"])
+
+
+def check_fit(network: nn.Module, tensors: Mapping[str, Any], path: Path, name: str) -> None:
+    """Raise `UsageError` unless the saved tensors are those of the network, by their names and shapes."""
+    own = network.state_dict()
+    extra, lacking = sorted(tensors.keys() - own.keys()), sorted(own.keys() - tensors.keys())
+    common = own.keys() & tensors.keys()
+    shapes = [
+        key for key in common if tuple(getattr(own[key], "shape", ())) != tuple(getattr(tensors[key], "shape", ()))
+    ]
+    if extra or lacking or shapes:
+        raise UsageError(
+            f"{printable(path)}: its {name} is not the recipe's: not in the recipe {listed(extra, 3) or 'nothing'}, "
+            f"not in the file {listed(lacking, 3) or 'nothing'}, other shapes {listed(sorted(shapes), 3) or 'none'}."
+        )
 
 
 def load_state(state: TrainingState, path: Path) -> None:
@@ -194,7 +214,7 @@ def load_state(state: TrainingState, path: Path) -> None:
     if changed:
         raise UsageError(f"{path}: trained with other settings ({'; '.join(changed)}); resume with the same ones.")
     _check_pace(state, content, path)
-    state.restore(content)
+    state.restore(content, path)
 
 
 def _check_pace(state: TrainingState, content: Mapping[str, Any], path: Path) -> None:

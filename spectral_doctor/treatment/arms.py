@@ -49,6 +49,11 @@ def checked_arms(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((PLAIN, *names)))
 
 
+def restarts(arm: str) -> bool:
+    """Whether an arm trains a fresh discriminator."""
+    return "restart" in arm.split("+")
+
+
 def prescribed(arm: str, steps: int, pharmacy: Pharmacy | None = None) -> Prescription:
     """What an arm of a trial over so many steps is treated with.
 

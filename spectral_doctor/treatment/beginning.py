@@ -62,8 +62,9 @@ def recipe_of(wish: Resume, plan: ResumePlan, prescription: Prescription) -> tup
     if prescription.restart is not None:
         given["spectral_norm"] = "False"
     asked = assigned_texts(wish.assignments)
-    if content is not None and wish.prescription.restart is not None and prescription.restart is None:
-        # A restart's control keeps the discriminator that the run had.
+    fresh_elsewhere = wish.beside_a_restart or wish.prescription.restart is not None
+    if content is not None and fresh_elsewhere and prescription.restart is None:
+        # What runs beside a restart keeps the discriminator that the run had.
         asked = {key: value for key, value in asked.items() if key not in _SHAPES_A_FRESH_ONE}
     return recipe_named(name, {**given, **asked, "steps": str(plan.step + wish.steps)}), name
 
@@ -93,7 +94,7 @@ def _fresh(wish: Resume, plan: ResumePlan, prescription: Prescription, device: s
     elif content is None:
         missing = adopt(state, plan.start, plan.step, wish.discriminator)
     else:
-        state.restore(content)
+        state.restore(content, plan.start)
     revived = _revived(state) if prescription.revive else 0
     _attach(state, prescription, plan, recipe.settings.steps)
     return replace(plan, warnings=missing, revived=revived), state

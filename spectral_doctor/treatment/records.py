@@ -87,7 +87,7 @@ class Resume:
 
     `recipe` and `assignments` (`KEY=VALUE` texts) are taken from the checkpoint where they are not given; with
     `going_on` an interrupted treatment in `output` is continued. With `control` the same checkpoint is also continued
-    untreated.
+    untreated. `beside_a_restart`: settings that shape a discriminator are those of the fresh one in another arm.
     """
 
     paths: tuple[Path, ...]
@@ -101,6 +101,7 @@ class Resume:
     going_on: bool = False
     device: str = "auto"
     control: bool = True
+    beside_a_restart: bool = False
 
 
 @dataclass(frozen=True)

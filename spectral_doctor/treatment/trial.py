@@ -15,7 +15,7 @@ from spectral_doctor.gan.recipes import Recipe
 from spectral_doctor.signals import received_signals
 from spectral_doctor.training.folder import RunFolder, clear_torn, saved_states
 from spectral_doctor.training.loop import train
-from spectral_doctor.treatment.arms import PLAIN, Pharmacy, prescribed
+from spectral_doctor.treatment.arms import PLAIN, Pharmacy, prescribed, restarts
 from spectral_doctor.treatment.beginning import begun, recipe_of
 from spectral_doctor.treatment.records import Resume, ResumePlan
 from spectral_doctor.treatment.scoring import Measured, measured
@@ -52,6 +52,7 @@ class TrialWish:
             output=self.folder(arm),
             prescription=prescribed(arm, self.resume.steps, self.pharmacy),
             control=False,
+            beside_a_restart=any(restarts(name) for name in self.arms),
         )
 
 
@@ -63,6 +64,20 @@ class ArmResult:
     step: int
     measured: Measured
     fault: str = ""
+
+
+@dataclass(frozen=True)
+class Finalists:
+    """The arms that are taken to the end: the best one, the best by the score alone, the best restart."""
+
+    best: str
+    best_by_score: str
+    restart: str | None
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Each once, the best first."""
+        return tuple(dict.fromkeys(arm for arm in (self.best, self.best_by_score, self.restart) if arm is not None))
 
 
 @dataclass(frozen=True)
@@ -126,15 +141,17 @@ def ranked(results: Sequence[ArmResult]) -> tuple[ArmResult, ...]:
     return tuple(order)
 
 
-def finalists(results: Sequence[ArmResult]) -> tuple[str, ...]:
-    """The arms that are taken to the end: the best one, and where it is another, the best by the score alone.
+def finalists(results: Sequence[ArmResult]) -> Finalists:
+    """Which arms are taken to the end.
 
     Half-way, solid modes do not tell which arm will have most: they count what is precise already, and a restart covers
-    the data first and becomes precise while its rates fall. The score counts what is covered.
+    the data first and becomes precise while its rates fall. The score counts what is covered. A restart on a grid of
+    modes is behind by both half-way and ahead at the end (docs/treatments.md), so that one is always finished.
     """
-    best = ranked(results)[0]
-    covering = max(results, key=lambda item: (not item.fault, item.measured.score.value, item is best))
-    return tuple(dict.fromkeys((best.arm, covering.arm)))
+    order = ranked(results)
+    covering = max(order, key=lambda item: (not item.fault, item.measured.score.value))
+    fresh = [item.arm for item in order if restarts(item.arm) and not item.fault]
+    return Finalists(order[0].arm, covering.arm, fresh[0] if fresh else None)
 
 
 def _one_by_one(wish: TrialWish, plan: ResumePlan, until: int) -> dict[str, _Ended]:

@@ -14,6 +14,8 @@ from tests.benchmarks.trial import summary, table
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[2] / "docs" / "treatments.md"
 GROUPS = ("trial", "trial-images", "trial-ailing")
+# Patients of those once more, told what a trial does not know by itself; not counted over all.
+TOLD = "trial-wider"
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:
@@ -26,7 +28,7 @@ def rows_of(name: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", [*GROUPS, TOLD])
 def test_the_page_has_the_table_of_the_committed_rows(name: str) -> None:
     """To the letter; fewer rows give another table."""
     page, rows = PAGE.read_text(), rows_of(name)
@@ -34,7 +36,7 @@ def test_the_page_has_the_table_of_the_committed_rows(name: str) -> None:
     assert "\n".join(table(rows[:-1])) not in page
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", [*GROUPS, TOLD])
 def test_the_page_has_the_counts_of_the_committed_rows(name: str) -> None:
     """Recovered, by plain continuation, below it, and the choices of the score."""
     found = summary(rows_of(name))
@@ -54,6 +56,14 @@ def test_the_page_and_readme_have_the_counts_over_all() -> None:
     assert f"{recovered} of {count} recover; of the runs that had learnt and then fell, {fell} of {of}." in page
     assert f"{fell} of {of} runs that had fallen" in readme
     assert sum(one["below_plain"] for one in found.values()) == 0
+
+
+def test_the_page_has_what_half_of_the_steps_recover() -> None:
+    """Of the rings, from rows of their own."""
+    rows = rows_of("trial-rings-3000")
+    assert {row["steps"] for row in rows} == {3000}
+    recovered = summary(rows)["recovered"]
+    assert f"(`trial.py rings --steps 3000`) {recovered} of {len(rows)} recovered" in PAGE.read_text()
 
 
 def test_a_run_that_ends_below_plain_is_counted() -> None:

@@ -113,8 +113,9 @@ def resumed_run(name: str, start: str, arm: str, seed: int, sources: Path) -> di
     changes = {**settings, "steps": str(step + budget), "save_every": str(budget // 5)}
     recipe = RECIPES[recipe_name].build(RECIPES[recipe_name].settings.changed(changes))
     state = TrainingState.fresh(recipe, 0, name=recipe_name)
-    content = read_state(Path(str(diagnosis.trajectory.checkpoints[index].location)))
-    state.restore(content)
+    source = Path(str(diagnosis.trajectory.checkpoints[index].location))
+    content = read_state(source)
+    state.restore(content, source)
     state.random.manual_seed(1000 + seed)
     dose = ARMS[arm]
     if dose is not None:

@@ -5,16 +5,17 @@
     python tests/benchmarks/trial.py --table tests/benchmarks/results/trial.json
 
 Every patient is trained for every seed, and `fix --mode trial` goes on from its last, ill checkpoint: every arm for
-half of the steps, then the best by solid modes, the best by the score without truth and `plain` to the end, of
-which the best is kept. A patient-seed is recovered when the kept run ends with at least nine tenths of the solid
-modes of a healthy run. Which arm the score without truth would have chosen is noted as well, and whether that arm
-has nine tenths of the best arm's solid modes where the choice is made.
+half of the steps, then the best by solid modes, the best by the score without truth, the restart and `plain` to the
+end, of which the best is kept. A patient-seed is recovered when the kept run ends with at least nine tenths of the
+solid modes of a healthy run. Which arm the score without truth would have chosen is noted as well, and whether that
+arm has nine tenths of the best arm's solid modes where the choice is made.
 
 `rings` and `images` are the laboratory's patients (`spectral_doctor/gan/patients.py`), which learn first; healthy
 is the most solid modes that the same run had. `ailing` are runs whose settings never let them learn: those of the
 first corpus (`corpus.py`, by their number), a hard grid, and digits at rates that are too fast; healthy are all
-modes of a mixture, and of the digits what the same settings reach at a tenth of the rates. `--steps` gives all of
-them another budget.
+modes of a mixture, and of the digits what the same settings reach at a tenth of the rates, or where it is the width
+of the discriminator that fails them (`digits-147`, 4 channels), at eight times the width. `--steps` gives all of
+them another budget. `wider` is `digits-147` once more, its restart told that width by `--set`.
 
 One JSON file a patient, seed and budget goes into the output, and what is there already is not run again; an
 interrupted trial goes on where it was. The last line printed is one JSON object.
@@ -29,7 +30,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,10 @@ MEASURED = tuple(arm for arm in ARMS if "+" not in arm)
 
 @dataclass(frozen=True)
 class Ill:
-    """How an ill run is made, and for how many steps and at which rate it is treated; `healthy` runs beside it."""
+    """How an ill run is made, and for how many steps and at which rate it is treated.
+
+    `healthy` are the changes of a run beside it, `fresh` the settings of its restart's discriminator.
+    """
 
     recipe: str
     changes: dict[str, str] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class Ill:
     rate: str | float = "safe"
     healthy: dict[str, str] = field(default_factory=dict)
     learns_first: bool = False
+    fresh: tuple[str, ...] = ()
 
     def build(self, changes: dict[str, str] | None = None) -> Recipe:
         """Its recipe, with some settings changed."""
@@ -105,6 +110,7 @@ FAST = {
     "save_every": "100",
 }
 TENTH = {"learning_rate_generator": "0.0027507", "learning_rate_discriminator": "0.0027507"}
+NARROW = replace(_drawn(147, 500, "safe"), healthy={"discriminator_channels": "32"})
 GROUPS: dict[str, dict[str, Ill]] = {
     "rings": {name: Ill(name, learns_first=True, steps=6000) for name in PATIENTS if name.startswith("ring")},
     "images": {
@@ -118,7 +124,9 @@ GROUPS: dict[str, dict[str, Ill]] = {
         "grid-119": _drawn(119, 16000, 2e-3),
         "grid-hard": Ill("grid", HARD_GRID, 16000, 2e-3),
         "digits-fast": Ill("stacked-digits", FAST, 500, healthy=TENTH),
+        "digits-147": NARROW,
     },
+    "wider": {"digits-147-wide": replace(NARROW, fresh=("discriminator_channels=32",))},
 }
 ALL = {name: ill for group in GROUPS.values() for name, ill in group.items()}
 
@@ -148,9 +156,9 @@ class Job:
         last = saved_states(self.source)[-1]
         step, pharmacy = int(last.stem.removeprefix("step-")), Pharmacy(rate=ALL[self.patient].rate)
         output = self.folder / f"{self.patient}-{self.seed}-trial-{self.steps}"
-        return TrialWish(
-            Resume((self.source,), output, UNTREATED, self.steps, step), checked_arms(self.arms), pharmacy=pharmacy
-        )
+        fresh = ALL[self.patient].fresh
+        resume = Resume((self.source,), output, UNTREATED, self.steps, step, assignments=fresh)
+        return TrialWish(resume, checked_arms(self.arms), pharmacy=pharmacy)
 
 
 def train_source(job: Job, healthy: bool = False) -> float:
@@ -206,8 +214,8 @@ def row_of(job: Job, results: Sequence[ArmResult], ends: Sequence[ArmResult], se
         "healthy": healthy_modes(job),
         "ill": solid_modes(job.source)[-1],
         "arms": {item.arm: _numbers(item) for item in results},
-        "best": chosen[0],
-        "best_by_score": chosen[-1],
+        "best": chosen.best,
+        "best_by_score": chosen.best_by_score,
         "ends": {item.arm: _numbers(item) for item in ends},
         "kept": ranked(ends)[0].arm,
         "still": _plan(job).still,
@@ -241,7 +249,7 @@ def try_all(jobs: Sequence[Job], processes: int) -> None:
         ends: dict[Job, Any] = {}
         for job, futures in halves.items():
             results = [future.result()[0] for future in futures]
-            last = dict.fromkeys((*finalists(results), PLAIN))
+            last = dict.fromkeys((*finalists(results).arms, PLAIN))
             ends[job] = results, [pool.submit(treat, job, arm, job.steps) for arm in last]
         for job, (results, futures) in ends.items():
             finished = [future.result()[0] for future in futures]
@@ -301,7 +309,7 @@ def main() -> None:
     """Run what is missing and print a line a patient and seed, the table, and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "names", nargs="*", metavar="PATIENT", help="patients, or groups of them: rings, images, ailing"
+        "names", nargs="*", metavar="PATIENT", help="patients, or groups of them: rings, images, ailing, wider"
     )
     parser.add_argument("-o", "--output", type=Path, help="a folder for the runs and their rows")
     parser.add_argument("--seeds", type=int, default=5)

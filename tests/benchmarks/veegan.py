@@ -183,13 +183,14 @@ def source_state(name: str, folder: Path) -> Path:
 
 def resumed_run(folder: Path, name: str, arm: str, seed: int) -> Row:
     """Go on from a collapsed run with one arm and seed."""
-    content = read_state(source_state(name, folder))
+    source = source_state(name, folder)
+    content = read_state(source)
     recipe_name, settings, _ = source_settings(name)
     step, budget = int(content["step"]), BUDGET[recipe_name]
     changes = {**settings, "steps": str(step + budget)}
     recipe = RECIPES[recipe_name].build(RECIPES[recipe_name].settings.changed(changes))
     state = TrainingState.fresh(recipe, seed, name=recipe_name)
-    state.restore(content)
+    state.restore(content, source)
     state.random.manual_seed(1000 + seed)
     if arm == "veegan":
         state.method = Veegan(state, attached_plan(budget))

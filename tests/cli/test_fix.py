@@ -276,6 +276,30 @@ def test_wrong_requests_are_usage_errors(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [("discriminator_channels=24", "discriminator"), ("latent_dim=3", "generator"), ("pack=2", "discriminator")],
+)
+def test_settings_of_another_network_are_refused(run: Path, tmp_path: Path, setting: str, name: str) -> None:
+    """A run of ours, resumed with a setting that builds what its checkpoint does not hold: named, nothing written."""
+    arguments: list[str | Path] = ["fix", run, "--mode", "static", "--steps", "2", "--no-control"]
+    result = invoke(*arguments, "--set", setting, "-o", tmp_path / "out")
+    assert result.exit_code == ExitCode.USAGE
+    assert f"step-000040.pt: its {name} is not the recipe's:" in " ".join(result.output.split())
+    assert not list(tmp_path.rglob("*.pt"))
+    assert invoke(*arguments, "--set", "batch_size=8", "-o", tmp_path / "out").exit_code == 0
+
+
+def test_an_average_asked_for_later_begins_at_the_generator(run: Path, tmp_path: Path) -> None:
+    """The run had none; its first checkpoint has the generator's weights as the average, its next one others."""
+    arguments: list[str | Path] = ["fix", run, "--mode", "static", "--steps", "10", "--no-control", "--set", "ema=0.9"]
+    assert invoke(*arguments, "-o", tmp_path / "out").exit_code == 0
+    first, last = (torch.load(tmp_path / "out" / f"step-0000{step}.pt", weights_only=True) for step in (40, 50))
+    for content, equal in ((first, True), (last, False)):
+        pairs = [(content["generator_ema"][key], value) for key, value in content["generator"].items()]
+        assert all(torch.equal(average, own) for average, own in pairs) is equal
+
+
 def test_train_does_not_go_on_with_a_treated_run(run: Path, tmp_path: Path) -> None:
     """It would drop the treatment without a word."""
     assert invoke("fix", run, "--mode", "static", "--from", "0", "--steps", "10", "-o", tmp_path / "f").exit_code == 0

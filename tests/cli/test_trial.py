@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spectral_doctor.cli.boundary import ExitCode
-from tests.cli.test_control import SMALL, invoke, same
+from tests.cli.test_control import SMALL, invoke, load, same, tensors
 
 TRIAL = ["--mode", "trial", "--from", "20", "--steps", "20", "--restart", "warm_up=3", "--arms", "calm,restart"]
 
@@ -34,12 +34,12 @@ def tried(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_arms_and_what_is_kept_are_written_down(tried: Path) -> None:
-    """Every arm at the step of the choice; the best and `plain` at the end; a picture."""
+    """Every arm at the step of the choice; the best, the restart and `plain` at the end; a picture."""
     content = json.loads((tried / "trial.json").read_text())
     assert [(item["arm"], item["step"]) for item in content["arms"]] == [
         *(("plain", 30), ("calm", 30), ("restart", 30)),
     ]
-    finished = {content["best"]: 40, content["best_by_score"]: 40, "plain": 40}
+    finished = {content["best"]: 40, content["best_by_score"]: 40, "restart": 40, "plain": 40}
     assert {item["arm"]: item["step"] for item in content["finished"]} == finished
     assert content["keep"] in finished
     assert (tried / "trial.png").read_bytes().startswith(b"\x89PNG")
@@ -54,6 +54,21 @@ def test_an_arm_is_the_treatment_by_itself(run: Path, tried: Path, tmp_path: Pat
     decayed = invoke(*single, "--no-control", "--no-decay", "-o", tmp_path / "two")
     assert decayed.exit_code == 0, decayed.output
     assert not same(tmp_path / "two" / "step-000040.pt", tmp_path / "one" / "step-000040.pt")
+
+
+def test_a_width_that_is_asked_for_is_that_of_the_restart(run: Path, tmp_path: Path) -> None:
+    """What goes on from the run's own discriminator keeps it, up to the report; without a restart it does not fit."""
+    wide = ["fix", run, *TRIAL, "--workers", "1", "--set", "discriminator_channels=24"]
+    result = invoke(*wide, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    first = {
+        arm: tensors(load(tmp_path / "out" / arm / "step-000030.pt")["discriminator"])[0].shape
+        for arm in ("plain", "calm", "restart")
+    }
+    assert first == {"plain": (16, 2), "calm": (16, 2), "restart": (24, 2)}
+    refused = invoke(*wide, "--arms", "calm", "-o", tmp_path / "no")
+    assert refused.exit_code == ExitCode.USAGE
+    assert "step-000020.pt: its discriminator is not the recipe's:" in " ".join(refused.output.split())
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

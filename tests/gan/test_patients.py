@@ -94,7 +94,7 @@ def test_the_optimizers_follow_the_schedule_also_after_a_resume(tmp_path: Path) 
         seen.append(rates(state))
     assert seen == [(0.001, 0.002), (0.001, 0.002), (0.004, 0.002), (0.004, 0.002)]
     resumed = fresh()
-    resumed.restore(state.content(None))
+    resumed.restore(state.content(None), Path("here"))
     update(resumed, World())
     assert rates(resumed) == (0.004, 0.002)
 

@@ -13,7 +13,7 @@ from spectral_doctor.training.records import RestartPlan
 from spectral_doctor.treatment.arms import ARMS, PLAIN, Pharmacy, checked_arms, prescribed
 from spectral_doctor.treatment.records import UNTREATED, Regimen
 from spectral_doctor.treatment.scoring import Measured, Score
-from spectral_doctor.treatment.trial import ArmResult, finalists, ranked
+from spectral_doctor.treatment.trial import ArmResult, Finalists, finalists, ranked
 
 WIDE, NARROW = Score(0.8, 0.9, 0.1, 0.0, 0.01), Score(0.1, 0.2, 0.6, -1.0, 0.5)
 
@@ -57,20 +57,35 @@ def test_plain_wins_a_draw_and_a_diverged_arm_comes_last() -> None:
 
 
 def test_what_covers_more_goes_to_the_end_beside_what_has_more_modes() -> None:
-    """A restart half-way: no mode solid yet, all of the data covered. One that is both best goes alone."""
-    precise, covering = result("veegan", measured(3, NARROW)), result("restart", measured(0, WIDE))
+    """No mode solid yet, all of the data covered. One that is both best goes alone."""
+    precise, covering = result("veegan", measured(3, NARROW)), result("calm", measured(0, WIDE))
     plain = result(PLAIN, measured(3, Score()))
-    assert finalists([plain, precise, covering]) == ("veegan", "restart")
-    assert finalists([plain, result("veegan", measured(3, WIDE)), covering]) == ("veegan",)
-    assert finalists([plain, result("restart", measured(4, WIDE)), precise]) == ("restart",)
+    assert finalists([plain, precise, covering]).arms == ("veegan", "calm")
+    assert finalists([plain, result("veegan", measured(3, WIDE)), covering]).arms == ("veegan",)
+    assert finalists([plain, result("restart", measured(4, WIDE)), precise]).arms == ("restart",)
+
+
+def test_a_restart_goes_to_the_end_where_others_lead_by_both() -> None:
+    """It becomes precise while its rates fall. The best of several does; without one, nobody stands in for it."""
+    ahead, plain = result("veegan", measured(5, WIDE)), result(PLAIN, measured(0, Score()))
+    behind, worse = result("restart", measured(1, NARROW)), result("restart+static", measured(0, NARROW))
+    assert finalists([plain, worse, behind, ahead]) == Finalists("veegan", "veegan", "restart")
+    assert finalists([plain, worse, ahead]).arms == ("veegan", "restart+static")
+    assert finalists([plain, ahead]) == Finalists("veegan", "veegan", None)
 
 
 def test_no_finalist_has_diverged_and_without_truth_there_is_one() -> None:
     """Neither a good score nor many modes help an arm whose loss was not finite; the score alone has one first."""
     plain = result(PLAIN, measured(2, NARROW))
-    assert finalists([plain, result("restart", measured(8, WIDE), "a loss is not finite")]) == (PLAIN,)
+    assert finalists([plain, result("restart", measured(8, WIDE), "a loss is not finite")]).arms == (PLAIN,)
     unknown = [result(PLAIN, measured(None, NARROW)), result("restart", measured(None, WIDE))]
-    assert finalists(unknown) == ("restart",)
+    assert finalists(unknown).arms == ("restart",)
+
+
+def test_of_equal_scores_the_better_arm_is_best_by_score() -> None:
+    """So that a draw takes no further arm to the end."""
+    few, many = result("calm", measured(1, WIDE)), result("veegan", measured(4, WIDE))
+    assert finalists([few, many]).arms == ("veegan",)
 
 
 def test_arms_by_name() -> None:
