@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 import re
+import socket
+import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +20,7 @@ Tracker = Callable[[int, Mapping[str, float]], None]
 PROJECT = "spectral-doctor"
 # What MLflow lets a metric be called.
 _MLFLOW_REFUSES = re.compile(r"[^\w\-. /:]")
+_opened = itertools.count()
 
 
 def named_trackers() -> dict[str, Callable[[Path], Tracker]]:
@@ -27,25 +34,56 @@ def named_trackers() -> dict[str, Callable[[Path], Tracker]]:
 
 
 class TensorBoard:
-    """A tracker that writes TensorBoard scalars, and figures, into a folder; raises `MissingExtra` without it."""
+    """A tracker that writes TensorBoard scalars, and figures, into a folder; raises `MissingExtra` without it.
+
+    One file of events a tracker, as TensorBoard names them. A step is written here and now and not by a thread of
+    TensorBoard's, whose failure would be a traceback on the terminal; what a full disk refuses leaves no torn record.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            self._summary: Any = import_module("torch.utils.tensorboard").summary
+            self._event: Any = import_module("tensorboard.compat.proto.event_pb2").Event
         except ImportError as error:
             raise MissingExtra("the tracker tensorboard", "tensorboard", "'spectral-doctor[tensorboard]'") from error
-        self._writer = SummaryWriter(str(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        place = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_opened)}"
+        self._path = folder / f"events.out.tfevents.{place}"
+        self._append(self._event(file_version="brain.Event:2", wall_time=time.time()))
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the numbers of a step."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
-        self._writer.flush()
+        """Write the numbers of a step; raises `OSError`."""
+        self._summarize(step, *(self._summary.scalar(name, value) for name, value in values.items()))
 
     def picture(self, name: str, figure: Any, step: int) -> None:
-        """Write a matplotlib figure of a step as an image."""
-        self._writer.add_figure(name, figure, step)
-        self._writer.flush()
+        """Write a matplotlib figure of a step as an image; raises `OSError`."""
+        import numpy as np
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        self._summarize(step, self._summary.image(name, pixels, dataformats="HWC"))
+
+    def _summarize(self, step: int, *summaries: Any) -> None:
+        now = time.time()
+        self._append(*(self._event(summary=summary, step=step, wall_time=now) for summary in summaries))
+
+    def _append(self, *events: Any) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        records = BytesIO()
+        writer = RecordWriter(records)
+        for event in events:
+            writer.write(event.SerializeToString())
+        with self._path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                if file.write(records.getvalue()) < records.tell():
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            except OSError:
+                file.truncate(end)
+                raise
 
 
 def _wandb(_: Path) -> Tracker:
@@ -81,8 +119,6 @@ def _imported(package: str) -> Any:
 
 
 def _is_set(variable: str) -> bool:
-    import os
-
     return bool(os.environ.get(variable))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from io import FileIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,7 +14,7 @@ from typer.testing import CliRunner
 
 from spectral_doctor.cli import app
 from spectral_doctor.errors import MissingExtra
-from spectral_doctor.training.tracking import named_trackers
+from spectral_doctor.training.tracking import TensorBoard, named_trackers
 
 VALUES = {"plateau/conv[group 1/2]": 0.5, "best_plateau": 0.9}
 PREFIXED = {f"spectral/{key}": value for key, value in VALUES.items()}
@@ -68,6 +70,54 @@ def test_a_run_that_is_open_is_logged_into(monkeypatch: pytest.MonkeyPatch, tmp_
     library.run, library.calls = object(), []
     named_trackers()["wandb"](tmp_path)
     assert "init" not in {call for call, _, _ in library.calls}
+
+
+def test_tensorboard_reads_back_what_was_written(tmp_path: Path) -> None:
+    """By its own reader: numbers with their steps, a picture's size; two of one second are two files."""
+    pytest.importorskip("tensorboard")
+    from matplotlib.figure import Figure
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for step in (3, 9):
+        board = TensorBoard(tmp_path / "new" / "board")
+        board(step, VALUES)
+        board.picture("spectra", Figure(figsize=(2, 1), dpi=50), step)
+    read = EventAccumulator(str(tmp_path / "new" / "board"))
+    read.Reload()
+    for name, value in VALUES.items():
+        tag = name if name in read.Tags()["scalars"] else name.replace("[", "_").replace("]", "_").replace(" ", "_")
+        assert [(item.step, round(item.value, 6)) for item in read.Scalars(tag)] == [(3, value), (9, value)]
+    assert [(item.step, item.width, item.height) for item in read.Images("spectra")] == [(3, 100, 50), (9, 100, 50)]
+    assert len(list((tmp_path / "new" / "board").iterdir())) == 2
+
+
+def test_a_full_disk_is_one_error_and_leaves_no_torn_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A write that is done by half is taken back, and what is written when there is room again is read; no thread."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = TensorBoard(tmp_path)
+    board(1, VALUES)
+    (path,), threads = list(tmp_path.iterdir()), threading.active_count()
+    whole = path.read_bytes()
+
+    class Full(FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[: len(data) // 2])
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "open", lambda self, *_, **__: Full(self, "ab"))
+        with pytest.raises(OSError, match="No space left on device"):
+            board(2, VALUES)
+    assert path.read_bytes() == whole
+    board(3, VALUES)
+    read = EventAccumulator(str(tmp_path))
+    read.Reload()
+    assert [item.step for item in read.Scalars("best_plateau")] == [1, 3]
+    assert threading.active_count() == threads
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow", "trackio", "tensorboard"])
