@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from spectral_doctor.cli.boundary import next_look
-from spectral_doctor.cli.tracking import pictured
+from spectral_doctor.cli.tracking import picture_anew, pictured
 from spectral_doctor.cli.train import run, tell
 from spectral_doctor.errors import OutputNotWritable, UsageError, printable
 
@@ -75,7 +76,9 @@ def go_on(
             typer.echo(f"resumed from {earlier.name}", err=True)
     world.wait()
     watchers = (_StatementTeller(state), pictured(output / "samples")) if world.leads else ()
-    return run(state, RunFolder(output), world, watchers if told else watchers[1:], save_first=earlier is None)
+    begin = partial(picture_anew, state, output / "samples") if world.leads and earlier is not None else None
+    watching = watchers if told else watchers[1:]
+    return run(state, RunFolder(output), world, watching, save_first=earlier is None, begin=begin)
 
 
 def report(

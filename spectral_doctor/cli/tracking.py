@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from spectral_doctor.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from spectral_doctor.training.records import Saved
+    from spectral_doctor.training.state import TrainingState
     from spectral_doctor.training.tracking import TensorBoard, Tracker
 
 
@@ -71,15 +74,34 @@ def pictured(folder: Path, board: TensorBoard | None = None) -> Callable[[Saved]
     """What a loop calls at a checkpoint so that its samples lie in a folder, and on a board, as a picture."""
 
     def draw(saved: Saved) -> None:
-        from spectral_doctor.checkpoints.writing import write_atomically
-        from spectral_doctor.report.figures import render_figure
-        from spectral_doctor.report.samples import draw_samples
-
-        figure = draw_samples(saved.snapshot.real, saved.snapshot.fake, f"step {saved.step}")
-        if figure is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / f"step-{saved.step:06d}.png", render_figure(figure, "png"))
-            if board is not None:
-                board.picture("samples", figure, saved.step)
+        _draw_samples(folder, saved.step, saved.snapshot.real, saved.snapshot.fake, board)
 
     return draw
+
+
+def picture_anew(state: TrainingState, folder: Path) -> None:
+    """Draw the samples of the checkpoint that a run goes on from, where it was stopped before they were drawn."""
+    from spectral_doctor.training.loop import preview
+
+    if not _picture(folder, state.step).exists():
+        real, fake = (samples.cpu().numpy() for samples in preview(state))
+        _draw_samples(folder, state.step, real, fake)
+
+
+def _draw_samples(
+    folder: Path, step: int, real: NDArray[Any], fake: NDArray[Any], board: TensorBoard | None = None
+) -> None:
+    from spectral_doctor.checkpoints.writing import write_atomically
+    from spectral_doctor.report.figures import render_figure
+    from spectral_doctor.report.samples import draw_samples
+
+    figure = draw_samples(real, fake, f"step {step}")
+    if figure is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(_picture(folder, step), render_figure(figure, "png"))
+        if board is not None:
+            board.picture("samples", figure, step)
+
+
+def _picture(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:06d}.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +71,11 @@ def train(
             watchers = _watchers(output, world.leads and pictures, world.leads and tensorboard, tracker or [])
             # No rank may look for earlier checkpoints once rank 0 has written the first.
             world.wait()
-            code = run(state, RunFolder(output, as_folders, keep), world, watchers)
+            from spectral_doctor.cli.tracking import picture_anew
+
+            goes_on = resume and pictures and world.leads
+            begin = partial(picture_anew, state, output / "samples") if goes_on else None
+            code = run(state, RunFolder(output, as_folders, keep), world, watchers, begin=begin)
             if code == ExitCode.HEALTHY:
                 tell(world, f"Next: {next_look(output)}")
         if code:
@@ -142,9 +147,15 @@ def _watchers(output: Path, pictures: bool, tensorboard: bool, names: list[str])
 
 
 def run(
-    state: TrainingState, folder: RunFolder, world: World, watchers: Sequence[Watcher] = (), *, save_first: bool = False
+    state: TrainingState,
+    folder: RunFolder,
+    world: World,
+    watchers: Sequence[Watcher] = (),
+    *,
+    save_first: bool = False,
+    begin: Callable[[], None] | None = None,
 ) -> int:
-    """Train to the end with a live view and say how it ended; returns the exit code."""
+    """Do what is left from before with `begin`, train to the end with a live view, say how it ended; the exit code."""
     from spectral_doctor.cli.live import LiveView
     from spectral_doctor.training.loop import train as train_to_the_end
 
@@ -152,6 +163,8 @@ def run(
     if introduction:
         tell(world, introduction)
     try:
+        if begin is not None:
+            begin()
         with LiveView(state.recipe.settings.steps) as view:
             watch = _all_of((view.saved, *watchers))
             outcome = train_to_the_end(state, folder, watch, view.step, world, save_first=save_first)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from spectral_doctor.gan.networks import evaluating, parameters_are_finite
 from spectral_doctor.signals import received_signals
@@ -94,14 +95,21 @@ def train(
 
 def snapshot(state: TrainingState) -> Snapshot:
     """Measure a run where it stands, without touching it: scores, samples, and every layer's spectrum."""
-    random = torch.Generator().manual_seed(0)
-    with untouched_randomness(), evaluating(state.generator), evaluating(state.discriminator), torch.no_grad():
-        device = next(state.generator.parameters()).device
-        real = state.recipe.real(PREVIEW, random).to(device)
-        fake = state.generator(state.recipe.latent(PREVIEW, random).to(device))
+    real, fake = preview(state)
+    with untouched_randomness(), evaluating(state.discriminator), torch.no_grad():
         score_real, score_fake = (float(state.discriminator(samples).mean()) for samples in (real, fake))
     layers = state.monitor.observe(state.step)
     return Snapshot(score_real, score_fake, real.cpu().numpy(), fake.cpu().numpy(), layers)
+
+
+def preview(state: TrainingState) -> tuple[Tensor, Tensor]:
+    """Some of the data, and the generator's samples of some latents: the same ones at every step, touching nothing."""
+    random = torch.Generator().manual_seed(0)
+    with untouched_randomness(), evaluating(state.generator), torch.no_grad():
+        device = next(state.generator.parameters()).device
+        real = state.recipe.real(PREVIEW, random).to(device)
+        fake = state.generator(state.recipe.latent(PREVIEW, random).to(device))
+    return real, fake
 
 
 def _save(

@@ -136,6 +136,19 @@ def test_trackers_and_pictures_get_every_checkpoint(tmp_path: Path) -> None:
     assert refused.exit_code == ExitCode.USAGE
 
 
+def test_samples_that_were_not_drawn_before_a_stop_are_drawn_on_resuming(tmp_path: Path) -> None:
+    """To the bit, of the last checkpoint, for a run that is at its end too; not with `--no-pictures`."""
+    arguments = ["train", "ring", "-o", str(tmp_path / "run"), "--steps", "1", *SMALL]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    picture = tmp_path / "run" / "samples" / "step-000001.png"
+    drawn = picture.read_bytes()
+    picture.unlink()
+    assert CliRunner().invoke(app, [*arguments, "--resume", "--no-pictures"]).exit_code == 0
+    assert not picture.exists()
+    assert CliRunner().invoke(app, [*arguments, "--resume"]).exit_code == 0
+    assert picture.read_bytes() == drawn
+
+
 def test_tensorboard_has_the_numbers_and_the_samples(tmp_path: Path) -> None:
     """Scalars of every checkpoint, and the samples as pictures."""
     pytest.importorskip("tensorboard")
