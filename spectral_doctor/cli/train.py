@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectral_doctor.cli import tracking
 from spectral_doctor.cli.boundary import ExitCode, next_look, speaking_plainly
 from spectral_doctor.cli.options import Assignments, Device, Trackers, VeeganSettings
 from spectral_doctor.errors import UsageError, printable
@@ -71,10 +72,8 @@ def train(
             watchers = _watchers(output, world.leads and pictures, world.leads and tensorboard, tracker or [])
             # No rank may look for earlier checkpoints once rank 0 has written the first.
             world.wait()
-            from spectral_doctor.cli.tracking import picture_anew
-
             goes_on = resume and pictures and world.leads
-            begin = partial(picture_anew, state, output / "samples") if goes_on else None
+            begin = partial(tracking.picture_anew, state, output / "samples") if goes_on else None
             code = run(state, RunFolder(output, as_folders, keep), world, watchers, begin=begin)
             if code == ExitCode.HEALTHY:
                 tell(world, f"Next: {next_look(output)}")
@@ -136,7 +135,6 @@ def _state(
 
 
 def _watchers(output: Path, pictures: bool, tensorboard: bool, names: list[str]) -> tuple[Watcher, ...]:
-    from spectral_doctor.cli import tracking
     from spectral_doctor.training.tracking import TensorBoard
 
     board = TensorBoard(output / "tensorboard") if tensorboard else None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spectral_doctor.treatment.arms import PLAIN
-from tests.benchmarks.trial import summary, table
+from tests.benchmarks.trial import RECOVERED, summary, table
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[2] / "docs" / "treatments.md"
@@ -56,6 +56,25 @@ def test_the_page_and_readme_have_the_counts_over_all() -> None:
     assert f"{recovered} of {count} recover; of the runs that had learnt and then fell, {fell} of {of}." in page
     assert f"{fell} of {of} runs that had fallen" in readme
     assert sum(one["below_plain"] for one in found.values()) == 0
+
+
+def test_the_page_has_which_arms_were_kept() -> None:
+    """What the choice by solid modes alone would have missed, and what the restart's own place at the end decides."""
+    rows = [row for name in GROUPS for row in rows_of(name)]
+    kept = [row for row in rows if row["kept"] == "restart"]
+    missed = sum(row["best"] != "restart" for row in kept)
+    decided = []
+    for row in kept:
+        others = [end["solid"] for arm, end in row["ends"].items() if arm != "restart"]
+        ours, bar = row["ends"]["restart"]["solid"], RECOVERED * row["healthy"]
+        if "restart" not in (row["best"], row["best_by_score"]) and ours >= bar > max(others):
+            decided.append((row["patient"], row["seed"]))
+    page = " ".join(PAGE.read_text().split())
+    veegan = sum(row["kept"] == "veegan" for row in rows)
+    assert f"It is kept in {len(kept)} of {len(rows)} patient-seeds, VEEGAN in {veegan}." in page
+    assert f"would have chosen against it in {missed} of those {len(kept)};" in page
+    assert decided == [("ring-118", 2), ("grid-119", 2)]
+    assert "it decides two recoveries: `ring-118` and `grid-119`, seed 2 of each." in page
 
 
 def test_the_page_has_what_half_of_the_steps_recover() -> None:
