@@ -74,8 +74,11 @@ def draw_trial(results: Sequence[ArmResult], finished: Sequence[ArmResult]) -> F
             axes.barh(place + 0.18, _height(ends[item.arm].measured), 0.34, color="#1a4f8b", label=label)
     axes.set_yticks(range(len(results)), [item.arm for item in results], fontsize=8)
     axes.invert_yaxis()
-    known = bool(results) and results[0].measured.truth_is_known
-    axes.set_xlabel("solid modes" if known else "score without truth", fontsize=8)
+    found = results[0].measured.evaluation if results and results[0].measured.truth_is_known else None
+    if found is not None:
+        # All modes of the data, so that a bar shows what is missing, and no bar at all is none.
+        axes.set_xlim(0, found.modes)
+    axes.set_xlabel("score without truth" if found is None else f"solid modes of {found.modes}", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False)
     return figure

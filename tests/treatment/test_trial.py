@@ -9,6 +9,7 @@ import pytest
 
 from spectral_doctor.errors import UsageError
 from spectral_doctor.evaluation import Evaluation
+from spectral_doctor.report.trial import draw_trial
 from spectral_doctor.training.records import RestartPlan
 from spectral_doctor.treatment.arms import ARMS, PLAIN, Pharmacy, checked_arms, prescribed
 from spectral_doctor.treatment.records import UNTREATED, Regimen
@@ -86,6 +87,16 @@ def test_of_equal_scores_the_better_arm_is_best_by_score() -> None:
     """So that a draw takes no further arm to the end."""
     few, many = result("calm", measured(1, WIDE)), result("veegan", measured(4, WIDE))
     assert finalists([few, many]).arms == ("veegan",)
+
+
+def test_the_picture_has_room_for_all_modes() -> None:
+    """Also where no arm has any; the score, which may be negative, has its own range."""
+    none = [result(PLAIN, measured(0, NARROW)), result("restart", measured(0, WIDE))]
+    evaluation = none[0].measured.evaluation
+    assert evaluation is not None
+    assert draw_trial(none, none).axes[0].get_xlim() == (0, evaluation.modes)
+    unknown = [result(PLAIN, measured(None, NARROW)), result("restart", measured(None, WIDE))]
+    assert draw_trial(unknown, unknown).axes[0].get_xlim()[0] < 0
 
 
 def test_arms_by_name() -> None:
