@@ -56,13 +56,11 @@ class TensorBoard:
         self._summarize(step, *(self._summary.scalar(name, value) for name, value in values.items()))
 
     def picture(self, name: str, figure: Any, step: int) -> None:
-        """Write a matplotlib figure of a step as an image; raises `OSError`."""
+        """Write a figure of a step, on one of matplotlib's Agg canvases, as an image; raises `OSError`."""
         import numpy as np
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        canvas: Any = FigureCanvasAgg(figure)
-        canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
         self._summarize(step, self._summary.image(name, pixels, dataformats="HWC"))
 
     def _summarize(self, step: int, *summaries: Any) -> None:

@@ -75,13 +75,14 @@ def test_a_run_that_is_open_is_logged_into(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_tensorboard_reads_back_what_was_written(tmp_path: Path) -> None:
     """By its own reader: numbers with their steps, a picture's size; two of one second are two files."""
     pytest.importorskip("tensorboard")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for step in (3, 9):
         board = TensorBoard(tmp_path / "new" / "board")
         board(step, VALUES)
-        board.picture("spectra", Figure(figsize=(2, 1), dpi=50), step)
+        board.picture("spectra", FigureCanvasAgg(Figure(figsize=(2, 1), dpi=50)).figure, step)
     read = EventAccumulator(str(tmp_path / "new" / "board"))
     read.Reload()
     for name, value in VALUES.items():
